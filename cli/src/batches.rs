@@ -2,6 +2,7 @@
 
 use crate::database::Database;
 use crate::exit::{About, Failure, Outcome};
+use crate::interrupt;
 use crate::session::{State, Work};
 use kv_engine::{Error, WriteTxn};
 use std::num::NonZeroU64;
@@ -50,6 +51,7 @@ impl<'d> Batches<'d> {
     }
 
     pub fn commit(&mut self) -> Outcome<()> {
+        interrupt::check()?;
         let entries = std::mem::take(&mut self.entries);
         let Some(txn) = self.txn.take() else { return Ok(()) };
         let committed = txn.commit();

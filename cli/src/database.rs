@@ -1,7 +1,8 @@
 //! Opening databases, beginning transactions and finding tables, with messages for people at a terminal.
 
 use crate::context::Context;
-use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::damage::Damage;
+use crate::exit::{database_beside, shown, About, Exit, Failure, Outcome};
 use crate::interrupt;
 use crate::output::figures::Figure;
 use crate::output::text::{table_name, Quoted};
@@ -55,7 +56,7 @@ impl Drop for Made {
 }
 
 /// Returns the name of the file that is there while a database is open.
-fn beside(path: &Path) -> PathBuf {
+pub fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-shm");
     name.into()
@@ -84,7 +85,6 @@ impl Database {
             context,
             &Options {
                 read_only: true,
-                wait: Some(context.global.wait.max(OPENING)),
                 ..Options::default()
             },
         )
@@ -96,7 +96,6 @@ impl Database {
         let options = Options {
             existing: !access.create,
             page_size: access.page_size,
-            wait: Some(context.global.wait.max(OPENING)),
             durability: match access.lazy {
                 true => Durability::Lazy,
                 false => Durability::Full,
@@ -105,7 +104,7 @@ impl Database {
         };
         let is_new = !path.exists();
         let mut database = Database::open(path, context, &options).map_err(|error| match error {
-            Error::NoFile(_) if !access.create => {
+            Error::NoFile(_) if !access.create && database_beside(path).is_none() => {
                 Failure::bare(path, &error).advise("add --create to make a new database")
             }
             error => Failure::of(path, error),
@@ -127,9 +126,23 @@ impl Database {
         }
     }
 
+    /// Opens a database whose jobs wait for others as the user wants it. Opening waits longer, so it may take several
+    /// attempts.
     fn open(path: &Path, context: &Context, options: &Options) -> kv_engine::Result<Database> {
+        const STEP: Duration = Duration::from_millis(10);
+        let options = Options {
+            wait: Some(context.global.wait),
+            ..options.clone()
+        };
+        let begun = Instant::now();
+        let db = loop {
+            match Db::open(path, &options) {
+                Err(Error::Busy(_)) if begun.elapsed() < OPENING => std::thread::sleep(STEP),
+                opened => break opened?,
+            }
+        };
         Ok(Database {
-            db: Db::open(path, options)?,
+            db,
             path: path.to_path_buf(),
             session: context.session.clone(),
             wait: context.global.wait,
@@ -154,22 +167,26 @@ impl Database {
 
     /// Begins a write transaction. If others have it for too long, the message says who.
     pub fn begin_write(&self) -> Outcome<WriteTxn> {
-        self.wait_to_write().map_err(|error| {
-            let writer = self.db.writer().filter(|_| matches!(error, Error::Busy(_)));
-            match writer {
-                Some(writer) => Failure::new(
-                    Exit::Busy,
-                    format!(
-                        "{}: busy: process {} has had the write transaction for {:.1} s; repeat, or wait longer with \
-                         --wait SECONDS",
-                        shown(&self.path),
-                        writer.pid,
-                        writer.age_ms as f64 / 1000.0
-                    ),
+        self.wait_to_write().map_err(|error| self.fail_waiting(error))
+    }
+
+    /// Returns what an error of a call means that waits until nobody writes. If somebody has written for too long, the
+    /// message says who.
+    pub fn fail_waiting(&self, error: Error) -> Failure {
+        let writer = self.db.writer().filter(|_| matches!(error, Error::Busy(_)));
+        match writer {
+            Some(writer) => Failure::new(
+                Exit::Busy,
+                format!(
+                    "{}: busy: process {} has had the write transaction for {:.1} s; repeat, or wait longer with \
+                     --wait SECONDS",
+                    shown(&self.path),
+                    writer.pid,
+                    writer.age_ms as f64 / 1000.0
                 ),
-                None => self.fail(error),
-            }
-        })
+            ),
+            None => self.fail(error),
+        }
     }
 
     /// Waits for the right to write. Where Ctrl-C does not end the process, it ends the waiting.
@@ -233,16 +250,37 @@ impl Database {
     /// Returns the tables: the main one, then the others in the order of their names.
     pub fn tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<Table>> {
         let mut names = Vec::new();
-        let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
-        while cursor.next(txn).about(&self.path)? {
-            names.push(cursor.key().to_vec());
-        }
+        self.names(txn, &mut names)?;
         let mut tables = vec![Table::main()];
         for name in names {
             let id = txn.table(&name).about(&self.path)?;
             tables.push(Table { name: Some(name), id });
         }
         Ok(tables)
+    }
+
+    /// Returns the tables that can be found: those whose names come before damage in the list of names, and whose
+    /// records can be read.
+    pub fn tables_past<R: Reader + ?Sized>(&self, txn: &mut R, damage: &mut Damage) -> Outcome<Vec<Table>> {
+        let mut names = Vec::new();
+        let read = self.names(txn, &mut names);
+        damage.pass(read)?;
+        let mut tables = vec![Table::main()];
+        for name in names {
+            if let Some(id) = damage.pass(txn.table(&name).about(&self.path))? {
+                tables.push(Table { name: Some(name), id });
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Reads the list of names.
+    fn names<R: Reader + ?Sized>(&self, txn: &mut R, names: &mut Vec<Vec<u8>>) -> Outcome<()> {
+        let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
+        while cursor.next(txn).about(&self.path)? {
+            names.push(cursor.key().to_vec());
+        }
+        Ok(())
     }
 }
 

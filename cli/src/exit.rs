@@ -2,7 +2,10 @@
 //!
 //! A message has one form, `kv: PATH: what happened; what to do next`.
 
+use crate::closed::is_stdout_closed;
 use kv_engine::{Error, Foreign, ShownPath, TableId};
+use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -116,6 +119,7 @@ impl Failure {
         // The number is for programs, and the exit status is what they get.
         let reason = reason.split(" (os error").next().unwrap_or_default();
         let advice = match error.kind() {
+            _ if Errno::from_io_error(error) == Some(Errno::BADF) => "see that it is not closed (>&-)",
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "check the name",
             io::ErrorKind::IsADirectory => "name a file",
             io::ErrorKind::AlreadyExists => "remove it, or give another name",
@@ -131,6 +135,12 @@ impl Failure {
 
     /// Returns what an error of the engine means for the database at `path`.
     pub fn of(path: &Path, error: Error) -> Failure {
+        if let (Error::NotADatabase(_) | Error::NoFile(_), Some(database)) = (&error, database_beside(path)) {
+            return Failure::bare(path, &error).advise(format_args!(
+                "a file NAME-shm is memory that is there while NAME is open, and never the database; give {}",
+                shown(database)
+            ));
+        }
         match &error {
             Error::Corrupt(_) => {
                 Failure::bare(path, &error).advise("restore a backup (kv restore), or save what is left (kv salvage)")
@@ -164,9 +174,14 @@ impl Failure {
 
     /// Returns a failure that names the file once.
     fn about(path: &Path, error: &Error, what: String) -> Failure {
-        match error.file() {
-            Some(_) => Failure::new(exit_of(error), what),
-            None => Failure::new(exit_of(error), format!("{}: {what}", shown(path))),
+        if error.file().is_none() {
+            return Failure::new(exit_of(error), format!("{}: {what}", shown(path)));
+        }
+        // The engine names a file by its whole path. Messages name what was typed.
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        match what.strip_prefix(&format!("{}: ", shown(&whole))) {
+            Some(what) => Failure::new(exit_of(error), format!("{}: {what}", shown(path))),
+            None => Failure::new(exit_of(error), what),
         }
     }
 
@@ -175,6 +190,7 @@ impl Failure {
         let text = error.render().to_string();
         let written = match text.strip_prefix("error: ") {
             Some(wrong) => write!(io::stderr(), "kv: {wrong}"),
+            None if is_stdout_closed() && !error.use_stderr() => Err(Errno::BADF.into()),
             None => error.print().and_then(|()| io::stdout().flush()),
         };
         match error.use_stderr() {
@@ -204,6 +220,11 @@ impl Failure {
     pub fn advise(mut self, advice: impl Display) -> Failure {
         self.message = format!("{}; {advice}", self.message);
         self
+    }
+
+    /// Returns what is to be said.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// Returns the code.
@@ -246,6 +267,12 @@ fn exit_of(error: &Error) -> Exit {
         | Error::TooOld(_) => Exit::Refused,
         _ => Exit::System,
     }
+}
+
+/// Returns the database beside which this file is while it is open, if the name is that of such a file.
+pub fn database_beside(path: &Path) -> Option<&Path> {
+    let name = path.as_os_str().as_bytes().strip_suffix(b"-shm")?;
+    (!name.is_empty() && !name.ends_with(b"/")).then(|| Path::new(OsStr::from_bytes(name)))
 }
 
 /// Returns a path as messages show it: in one line, and readable whatever bytes it has.

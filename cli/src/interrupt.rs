@@ -3,8 +3,14 @@
 //! A signal that is noted does not wake a process that waits for a pipe: the system goes on with the call behind the
 //! handler. So whoever reads from a pipe, or writes into one, does it through [`Wakeful`], which waits with poll(): that
 //! call ends with every signal.
+//!
+//! Ctrl-C goes to a whole pipeline, so what fills a pipe ends at the same moment, and the end of the input says nothing
+//! of whether it is whole. Whoever commits what came through a pipe looks for a signal behind that end. That look misses
+//! no signal that came before it: handlers run on the first thread, which is the one that works, before the call that
+//! found the end returns. Other threads leave the signals alone, because [`beside`] starts them.
 
 use crate::exit::{Failure, Interruption, Outcome};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fs::File;
@@ -41,6 +47,21 @@ fn ignored() -> impl Fn(i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     move |signal| mask.unwrap_or(0) >> (signal - 1) & 1 == 1
+}
+
+/// Starts something that has a thread of its own, which leaves the signals to this one.
+pub fn beside<T>(start: impl FnOnce() -> T) -> T {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    // A thread begins with the mask of the one that starts it. The call fails for no set that there is.
+    let before = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let started = start();
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    started
 }
 
 /// Returns whether signals are noted here, and do not end the process themselves.
@@ -133,7 +154,11 @@ impl Wakeful {
 impl Read for Wakeful {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.wait(PollFlags::IN)?;
-        self.file.read(buffer)
+        match self.file.read(buffer)? {
+            // What fills a pipe was perhaps ended by the same signal.
+            0 if was_interrupted() => Err(io::Error::other(Interruption)),
+            bytes => Ok(bytes),
+        }
     }
 }
 

@@ -4,8 +4,10 @@
 //! |-------------|--------------------------------------------------------------------|
 //! | `app`       | the command line as a whole, and its help                          |
 //! | `batches`   | writing in one transaction or in several                           |
+//! | `closed`    | whether there is a standard output                                 |
 //! | `commands`  | what each command does, one file each                              |
 //! | `context`   | what a command runs in: its options, and the shell if there is one |
+//! | `damage`    | damage that a command passes to show what is left                  |
 //! | `database`  | opening databases, transactions and tables, as commands need them  |
 //! | `exit`      | how the program ends: codes and messages                           |
 //! | `global`    | the options that all commands have                                 |
@@ -23,8 +25,10 @@
 
 mod app;
 mod batches;
+mod closed;
 mod commands;
 mod context;
+mod damage;
 mod database;
 mod exit;
 mod formats;

@@ -299,3 +299,55 @@ fn a_missing_key_is_told_and_the_others_are_done() {
     folder.kv(&["del", "db", "a", "b"]).ends_with(1).says("\"b\"");
     folder.kv(&["scan", "db"]).is("c\t3\n");
 }
+
+#[test]
+fn a_bound_that_is_empty_does_not_delete_everything() {
+    let folder = Folder::new("empty-bound");
+    folder.kv(&["put", "-c", "db", "a", "1", "b", "2"]).is("");
+    for bounds in [&["--prefix", ""][..], &["--from", ""], &["--prefix", "", "--from", ""]] {
+        let answer = folder.kv(&[&["del", "db"], bounds].concat()).ends_with(2);
+        answer.says("the bound is empty").says("--all");
+        folder.kv(&["count", "db"]).is("2\n");
+    }
+    folder
+        .kv(&["del", "db", "--from", "", "--to", "b"])
+        .says("1 entry was deleted");
+    folder.kv(&["del", "db", "--all"]).says("1 entry was deleted");
+}
+
+#[test]
+fn a_value_that_begins_like_the_name_of_a_file_is_told_how_to_type() {
+    let folder = Folder::new("at");
+    folder.kv(&["put", "-c", "db", "k", "old"]).is("");
+    folder
+        .kv(&["put", "db", "k", "@ann"])
+        .ends_with(5)
+        .says("ann: cannot open: No such file or directory; check the name; @ names a file")
+        .says("give '\\@...'; nothing was put");
+    folder
+        .kv(&["put", "db", "k", "@"])
+        .ends_with(2)
+        .says("give '\\@'; nothing was put");
+    folder.kv(&["get", "db", "k"]).is("old\n");
+    folder.kv(&["put", "db", "k", "\\@ann", "l", "\\@"]).is("");
+    folder
+        .kv(&["get", "db", "k", "l", "-o", "json"])
+        .is("{\"key\":\"k\",\"value\":\"@ann\"}\n{\"key\":\"l\",\"value\":\"@\"}\n");
+}
+
+#[test]
+fn an_empty_name_of_a_table_is_told_as_such() {
+    let folder = Folder::new("no-name");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for args in [
+        &["put", "-c", "db", "a", "b", "--table", ""][..],
+        &["get", "db", "a", "--table", ""],
+        &["load", "db", "--table", ""],
+        &["dump", "db", "--table", ""],
+    ] {
+        folder
+            .kv(args)
+            .ends_with(2)
+            .says("--table: the name of a table is not empty; leave --table out");
+    }
+}

@@ -144,12 +144,12 @@ fn what_is_wrong_in_a_line_is_told_with_its_place() {
         &["load", "-c", "db", "-t", ""],
     ] {
         let answer = folder.kv_with(command, b"key,value\na,b\n").ends_with(2);
-        answer.says("kv: --table: the name of a table is not empty; the main table has none");
+        answer.says("kv: --table: the name of a table is not empty");
     }
     folder
         .kv(&["get", "db", "-t", "", "k"])
-        .ends_with(1)
-        .says("there is no table \"\"");
+        .ends_with(2)
+        .says("leave --table out for the main table");
     folder.kv(&["scan", "db"]).is("k\tv\n");
 }
 
@@ -479,4 +479,104 @@ fn the_help_of_load_says_what_its_options_mean_there() {
     ] {
         assert!(text.contains(words), "{words} is not in {text}");
     }
+}
+
+#[test]
+fn input_that_has_nothing_is_an_error_where_something_should_be() {
+    let folder = Folder::new("nothing");
+    for (format, words) in [
+        (&[][..], "its format is not known"),
+        (&["-f", "mdb"], "begins with VERSION=3"),
+        (&["-f", "csv"], "begins with a heading (key,value)"),
+    ] {
+        for input in [&b""[..], b"\n"] {
+            let answer = folder.kv_with(&[&["load", "-c", "db"], format].concat(), input);
+            let answer = answer.ends_with(2).says("standard input: the input is empty");
+            answer.says(words).says("nothing was loaded");
+            assert!(folder.names().is_empty(), "{:?}", folder.names());
+        }
+    }
+    for format in [&["-f", "json"][..], &["-f", "csv", "--no-heading"]] {
+        folder
+            .kv_with(&[&["load", "-c", "db"], format].concat(), b"")
+            .ends_with(0)
+            .says("0 entries were loaded");
+    }
+}
+
+#[test]
+fn what_has_no_format_is_told_as_what_it_is() {
+    let folder = Folder::new("foreign");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let database = std::fs::read(folder.file("db")).expect("read");
+    for (input, words) in [
+        (
+            &b" [{\"key\":\"a\",\"value\":\"b\"}]"[..],
+            "one object a line is needed (jq -c '.[]')",
+        ),
+        (&database, "this is a database, and no text; copy it with kv restore"),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "packed by gzip; unpack it first (gzip -dc)"),
+        (b"SQLite format 3\0", "this has no known format"),
+        (b"key\xff,value\n", "this has no known format"),
+        (b"name,age\n", "the heading has \"name\""),
+    ] {
+        let answer = folder.kv_with(&["load", "db"], input).ends_with(2).says(words);
+        answer.says("nothing was loaded");
+    }
+    // Without a heading, CSV may begin with anything.
+    folder
+        .kv_with(&["load", "--no-heading", "db"], b"[\x01,1\n")
+        .ends_with(0);
+    folder.kv(&["get", "db", "[\\x01"]).is("1\n");
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_in_every_format() {
+    let folder = Folder::new("mark");
+    for (at, text) in [
+        "key,value\nkey,v0\n",
+        "{\"key\":\"key\",\"value\":\"v1\"}\n",
+        "VERSION=3\nformat=print\nHEADER=END\n key\n v2\nDATA=END\n",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let input = format!("\u{feff}{text}");
+        folder.kv_with(&["load", "-c", "db"], input.as_bytes()).ends_with(0);
+        folder.kv(&["get", "db", "key"]).is(&format!("v{at}\n"));
+    }
+    folder
+        .kv_with(
+            &["load", "-f", "json", "db"],
+            "\u{feff}{\"key\":\"key\",\"value\":\"last\"}".as_bytes(),
+        )
+        .ends_with(0);
+}
+
+#[test]
+fn records_of_named_databases_are_not_silently_taken_for_data() {
+    let folder = Folder::new("records");
+    // What mdb_dump writes of an environment with two named databases, the second of which is empty.
+    let record = |depth: u16, words: [u64; 5]| {
+        let mut bytes = [[0; 6].as_slice(), &depth.to_le_bytes()].concat();
+        words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let head = "VERSION=3\nformat=bytevalue\n";
+    let data = format!(
+        "type=btree\nHEADER=END\n 6b\n {}\n 6c\n {}\nDATA=END\n",
+        record(1, [0, 1, 0, 2, 5]),
+        record(0, [0, 0, 0, 0, u64::MAX])
+    );
+    let answer = folder.kv_with(&["load", "-c", "db"], format!("{head}{data}").as_bytes());
+    let answer = answer.ends_with(0).says("line 6: ").says("database \"k\"");
+    let answer = answer.says("kv import-lmdb").says("2 entries were loaded");
+    assert_eq!(answer.err.lines().count(), 2, "{answer:?}");
+    // In a named table they are data, and so are other values of their length.
+    let answer = folder.kv_with(&["load", "db"], format!("{head}database=t\n{data}").as_bytes());
+    assert_eq!(answer.ends_with(0).err.lines().count(), 1);
+    let value = "61".repeat(48);
+    let other = format!("{head}type=btree\nHEADER=END\n 6b\n {value}\nDATA=END\n");
+    let answer = folder.kv_with(&["load", "db"], other.as_bytes());
+    assert_eq!(answer.ends_with(0).err.lines().count(), 1);
 }

@@ -84,6 +84,31 @@ fn output_that_cannot_be_written_is_told_whatever_it_is() {
 }
 
 #[test]
+fn output_that_is_closed_is_told_and_nothing_else_needs_it() {
+    let folder = Folder::new("closed");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for (args, code) in [
+        ("scan db", 5),
+        ("get db k", 5),
+        ("backup db -", 5),
+        ("--help", 5),
+        ("put db a b", 0),
+        ("backup db copy", 0),
+        ("-q check db", 0),
+    ] {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("exec '{KV}' {args} >&-")])
+            .current_dir(folder.path());
+        let output = shell.output().expect("an answer");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args}: {err}");
+        let want = "kv: standard output: cannot write: Bad file descriptor; see that it is not closed (>&-)\n";
+        assert!(code == 0 || err == want, "{args}: {err}");
+    }
+}
+
+#[test]
 fn the_format_is_found_in_a_pipe_that_brings_its_bytes_in_parts() {
     let folder = Folder::new("parts");
     let mut command = folder.command(&["load", "-c", "db"]);

@@ -4,6 +4,8 @@ mod common;
 
 use common::{large, Folder};
 use kv_engine::{Db, Options, WriteOptions};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -104,6 +106,37 @@ fn a_pipe_that_stalls_does_not_keep_a_restore_or_a_put() {
         ends_by(&mut child, "TERM");
         drop(to);
         assert!(folder.names().is_empty(), "{args:?}: {:?}", folder.names());
+    }
+}
+
+#[test]
+fn the_end_of_the_input_that_comes_with_a_signal_commits_nothing() {
+    let folder = Folder::new("signal-and-end");
+    for (args, input) in [
+        (&["put", "db", "key", "-"][..], &b"half of a val"[..]),
+        (&["load", "db"], b"key,value\nkey,new\nother,new\n"),
+        (&["load", "-f", "json", "db"], b"{\"key\":\"key\",\"value\":\"new\"}\n"),
+    ] {
+        for round in 0..15 {
+            folder.kv(&["put", "-c", "db", "key", "old"]).is("");
+            let mut child = start(&mut folder.command(args));
+            let mut to = child.stdin.take().expect("a pipe");
+            to.write_all(input).expect("the input");
+            let begun = Instant::now();
+            while !folder.names().contains(&"db-shm".to_string()) {
+                assert!(begun.elapsed() < PATIENCE, "the command does not begin");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(round));
+            // What fills the pipe gets the signal, too, and dies of it.
+            kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("kill");
+            drop(to);
+            let output = child.wait_with_output().expect("an answer");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(130), "{args:?}: {said}");
+            assert!(said.contains("; nothing was "), "{args:?}: {said}");
+            folder.kv(&["scan", "db"]).is("key\told\n");
+        }
     }
 }
 

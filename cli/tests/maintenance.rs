@@ -3,35 +3,17 @@
 
 mod common;
 
-use common::{damage, fill, pages, Folder, KV};
+use common::{damage, fill, one, pages, two_tables, Folder, KV};
 use kv_engine::{Db, Options, PageUse, PutMode, TableId, WriteOptions};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A database with two tables and a long value, and the page of one of its leaves.
-fn database(folder: &Folder) -> u64 {
-    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    let named = txn.table_create(b"named", true).expect("a table");
-    txn.put(named, b"long", &[7; 1 << 20], PutMode::Set).expect("put");
-    fill(&mut txn, TableId::MAIN, 5000, 50);
-    txn.commit().expect("commit");
-    let leaves = pages(&db, PageUse::Leaf, Some(TableId::MAIN));
-    leaves[leaves.len() / 2]
-}
-
-fn one(answer: &common::Answer) -> Value {
-    let mut lines = answer.json();
-    assert_eq!(lines.len(), 1, "{answer:?}");
-    lines.remove(0)
-}
-
 #[test]
 fn a_sound_file_is_checked() {
     let folder = Folder::new("sound");
-    database(&folder);
+    two_tables(&folder);
     let text = folder.kv(&["check", "db"]).ends_with(0);
     assert!(text.text().starts_with("damaged            no\n"), "{}", text.text());
     let json = one(&folder.kv(&["check", "db", "--all", "-o", "json"]).ends_with(0));
@@ -74,7 +56,7 @@ fn a_kind_of_fault_is_explained_once_and_tables_have_names() {
 #[test]
 fn damage_is_found_told_and_survived() {
     let folder = Folder::new("damage");
-    let page = database(&folder);
+    let page = two_tables(&folder);
     damage(&folder, page);
     let found = folder.kv(&["check", "db"]).ends_with(3);
     assert!(found.text().contains(&format!("page {page}: ")), "{found:?}");
@@ -141,7 +123,7 @@ fn damage_is_found_told_and_survived() {
 #[test]
 fn damage_of_the_list_of_free_pages_leaves_the_entries_readable() {
     let folder = Folder::new("space");
-    database(&folder);
+    two_tables(&folder);
     // Each key is replaced in a commit of its own, until more died than the slots list and the space tree has a page.
     let path = folder.file("db");
     let db = Db::open(&path, &Options::default()).expect("open");
@@ -181,7 +163,7 @@ fn damage_of_the_list_of_free_pages_leaves_the_entries_readable() {
 #[test]
 fn a_damaged_long_value_is_found() {
     let folder = Folder::new("long");
-    database(&folder);
+    two_tables(&folder);
     // The only pages that are full of sevens are those of the value.
     let bytes = std::fs::read(folder.file("db")).expect("read");
     let page = bytes
@@ -207,7 +189,7 @@ fn a_damaged_long_value_is_found() {
 #[test]
 fn a_whole_file_is_salvaged_without_loss() {
     let folder = Folder::new("whole");
-    database(&folder);
+    two_tables(&folder);
     let report = one(&folder.kv(&["salvage", "db", "saved", "-o", "json"]).ends_with(0));
     assert!(report["complete"] == true && report["entries"] == 5001, "{report}");
 }
@@ -215,7 +197,7 @@ fn a_whole_file_is_salvaged_without_loss() {
 #[test]
 fn backups_are_made_of_files_in_use_and_restored() {
     let folder = Folder::new("backup");
-    database(&folder);
+    two_tables(&folder);
     let want = folder.kv(&["dump", "db"]).ends_with(0).out;
     let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
     let txn = db.begin_write(WriteOptions::default()).expect("begin");
@@ -271,7 +253,7 @@ fn backups_are_made_of_files_in_use_and_restored() {
 #[test]
 fn figures_of_files_and_tables() {
     let folder = Folder::new("figures");
-    database(&folder);
+    two_tables(&folder);
     let text = folder.kv(&["stat", "db"]).ends_with(0);
     assert!(text.text().contains("page size           4096\n"), "{}", text.text());
     let stat = one(&folder.kv(&["stat", "db", "-o", "json"]).ends_with(0));
@@ -349,7 +331,7 @@ fn figures_of_files_and_tables() {
 #[test]
 fn dead_pages_are_known_after_the_only_process_was_killed() {
     let folder = Folder::new("killed");
-    database(&folder);
+    two_tables(&folder);
     // A shell that waits for lines has the file open as long as it keeps a snapshot.
     let mut child = folder.command(&["shell", "db"]);
     let mut child = child
@@ -384,7 +366,7 @@ fn dead_pages_are_known_after_the_only_process_was_killed() {
 #[test]
 fn the_map_shows_and_counts_every_page() {
     let folder = Folder::new("map");
-    database(&folder);
+    two_tables(&folder);
     let map = one(&folder.kv(&["map", "db", "-o", "json"]).ends_with(0));
     let number = |name: &str| map[name].as_u64().unwrap_or_else(|| panic!("{name} in {map}"));
     let kinds = [
@@ -415,7 +397,7 @@ fn the_map_shows_and_counts_every_page() {
 #[test]
 fn a_bench_measures_and_leaves_nothing_behind() {
     let folder = Folder::new("bench");
-    database(&folder);
+    two_tables(&folder);
     let before = std::fs::read(folder.file("db")).expect("read");
     std::fs::create_dir(folder.file("other")).expect("a folder");
     for args in [
@@ -435,6 +417,15 @@ fn a_bench_measures_and_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(folder.file("other")).expect("a folder").count(), 0);
     assert_eq!(std::fs::read(folder.file("db")).expect("read"), before);
     folder.kv(&["bench", "--folder", "none"]).ends_with(5).says("none");
+    for (seconds, words) in [
+        ("0", "kv: 1 entry, each row done once\n"),
+        ("0.01", "kv: 1 entry, 0.01 s for each row\n"),
+    ] {
+        folder
+            .kv(&["bench", "--entries", "1", "--seconds", seconds])
+            .ends_with(0)
+            .says(words);
+    }
 }
 
 #[test]

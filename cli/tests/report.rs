@@ -331,3 +331,38 @@ fn draw(browser: &str, page: &Path, picture: &Path, (width, folder): (u32, &Path
         .expect("the browser");
     assert!(answer.status.success(), "{answer:?}");
 }
+
+#[test]
+fn a_damaged_database_has_a_page_of_what_is_left() {
+    let folder = Folder::new("report-damage");
+    let db = common::numbered(&folder, 5000, 50);
+    let mut txn = db.begin_write(kv_engine::WriteOptions::default()).expect("begin");
+    let table = txn.table_create(b"whole", true).expect("a table");
+    common::fill(&mut txn, table, 2000, 50);
+    txn.commit().expect("commit");
+    let leaves = common::pages(&db, kv_engine::PageUse::Leaf, Some(kv_engine::TableId::MAIN));
+    drop(db);
+    common::damage(&folder, leaves[leaves.len() / 2]);
+    let answer = folder.kv(&["report", "db", "-o", "page.html"]).ends_with(3);
+    answer
+        .says("the report was written")
+        .says("in the main table")
+        .says("kv salvage");
+    let page = std::fs::read_to_string(folder.file("page.html")).expect("a page");
+    let parsed = parse(&page);
+    is_harmless(&parsed);
+    let entries: Vec<String> = with(&parsed, "data-entries").map(|(entries, _)| entries).collect();
+    assert!(
+        entries.contains(&"5000".to_string()) && entries.contains(&"2000".to_string()),
+        "{entries:?}"
+    );
+    for words in [
+        "The file is damaged",
+        "<b>damaged</b>",
+        "Pages behind a damaged one are not known",
+        "not known",
+    ] {
+        assert!(page.contains(words), "{words} is not in the page");
+    }
+    assert!(!page.contains("Nothing needs attention"));
+}

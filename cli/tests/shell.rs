@@ -239,6 +239,28 @@ fn help_lists_what_there_is() {
 }
 
 #[test]
+fn help_and_usage_leave_the_file_out() {
+    let folder = fruits("usage-of-lines");
+    let help = script(&folder, &[], "help get\nget --help\nhelp put\nhelp scan\nhelp stat\n").ends_with(0);
+    assert!(!help.text().contains("<FILE>"), "{}", help.text());
+    assert!(
+        help.text().contains("Usage: get [OPTIONS] <KEYS>..."),
+        "{}",
+        help.text()
+    );
+    let wrong = script(&folder, &[], "get\n")
+        .ends_with(2)
+        .says("Usage: get [OPTIONS] <KEYS>...");
+    assert!(!wrong.err.contains("<FILE>"), "{wrong:?}");
+    // Outside of a shell it is there.
+    let usage = folder.kv(&["get", "--help"]).ends_with(0);
+    assert!(
+        usage.text().contains("Usage: kv get [OPTIONS] <FILE> <KEYS>..."),
+        "{usage:?}"
+    );
+}
+
+#[test]
 fn a_terminal_has_completion_history_a_pager_and_ctrl_c() {
     let folder = fruits("shell-terminal");
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shell_terminal.py");

@@ -7,6 +7,7 @@ use crate::global::seconds;
 use crate::interrupt;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
+use crate::output::text::counted;
 use crate::output::FormArg;
 use crate::temporary::{folder_of, Temporary};
 use clap::Args;
@@ -73,11 +74,11 @@ impl Bench {
             entries,
             time,
         };
-        context.say(format_args!(
-            "{} entries, {} for each row",
-            work.entries.len(),
-            Seconds(time)
-        ));
+        let count = counted(work.entries.len() as u64, "entry", "entries");
+        match time.is_zero() {
+            true => context.say(format_args!("{count}, each row done once")),
+            false => context.say(format_args!("{count}, {} s for each row", time.as_secs_f64())),
+        }
         let rows = [
             ("put", work.puts()?),
             ("get", work.gets()?),
@@ -158,15 +159,6 @@ impl Random {
         let mut bytes: Vec<u8> = words.flatten().collect();
         bytes.truncate(len);
         bytes
-    }
-}
-
-/// A time as people read it.
-struct Seconds(Duration);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} s", self.0.as_secs_f64())
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{Exit, Outcome};
-use crate::inspect::faults::Faults;
+use crate::inspect::faults::{Faults, Job};
+use crate::inspect::slots;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress;
 use crate::output::stream::{self, Out};
@@ -35,7 +36,7 @@ impl Check {
         let txn = database.read()?;
         let mut out = Out::open()?;
         let form = self.form.form;
-        let mut faults = Faults::new(&mut out, form);
+        let mut faults = Faults::new(&mut out, form, Job::Check);
         let report = progress::of_job(context, "checking", database.db.stat().pages, |job| {
             // The check goes on if nobody reads what it finds: its exit status is wanted.
             let mut on_fault = |fault: &Fault| faults.show(fault, table_of(&txn, fault));
@@ -45,7 +46,7 @@ impl Check {
             }
         });
         let written = faults.end();
-        let report = report.map_err(|error| database.fail(error))?;
+        let report = report.map_err(|error| database.fail_waiting(error))?;
         let tells = report.faults > 0 || !context.global.quiet;
         let written = written
             .and_then(|()| match tells {
@@ -53,11 +54,8 @@ impl Check {
                 false => Ok(()),
             })
             .and_then(|()| out.finish());
-        if report.lost_slots > 0 {
-            context.say(
-                "one of the places that describe the newest commit cannot be read; another one can, and nothing is lost; \
-                 the next commit writes it anew",
-            );
+        if let Some(said) = slots::said(report.lost_slots, database.db.recovery().closed_properly) {
+            context.say(said);
         }
         let exit = match report.faults {
             0 => Exit::Done,

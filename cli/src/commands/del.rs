@@ -50,6 +50,12 @@ impl Del {
                 "nothing to delete is named; give keys, --prefix, --from, --to, --all or --drop",
             ));
         }
+        // A script whose variable is empty does not mean all entries.
+        if !self.range.is_whole() && range.is_everything() {
+            return Err(Failure::usage(
+                "the bound is empty, so that every entry would be deleted; give a key, or --all if that is meant",
+            ));
+        }
         let access = WriteAccess {
             lazy: self.lazy,
             ..WriteAccess::default()

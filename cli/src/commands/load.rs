@@ -4,7 +4,7 @@ use super::put::{table_to_write, CreateArgs};
 use crate::batches::Batches;
 use crate::context::Context;
 use crate::database::{Database, WriteAccess};
-use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::exit::{input_name, shown, Exit, Failure, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
 use crate::input::args::{HexArg, TableArg};
@@ -21,9 +21,11 @@ use std::path::PathBuf;
 
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
 ///
-/// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
-/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that
-/// was created is removed if nothing was committed.
+/// It reads the text of mdb_dump, JSON lines and CSV with a heading: what kv dump writes in each of its formats, and
+/// kv scan -o json without --keys-only, but not the other forms of kv scan. The format is found out by the first
+/// bytes. Tables that the input names are created. All entries are one transaction, which may be larger than memory;
+/// with --batch there are several, and what was loaded before an error stays. A file that was created is removed if
+/// nothing was committed.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.
@@ -70,8 +72,8 @@ impl Load {
         }
         let mut lines = Lines::open(&self.input)?;
         let format = match self.format {
-            Some(format) => format,
-            None => Format::of(&lines.peek(Format::SIGN)?),
+            Some(format) => Ok(format),
+            None => Format::of(&lines.peek(Format::SIGN)?, !self.no_heading),
         };
         let access = WriteAccess {
             create: self.create.create,
@@ -81,6 +83,8 @@ impl Load {
         // A file that is created must not stay if the user ends the work.
         interrupt::watch();
         let database = Database::to_write(&self.file, context, access)?;
+        let format = format
+            .map_err(|what| Failure::usage(format!("{}: {what}; nothing was loaded", input_name(&self.input))))?;
         let mut loader = Loader {
             batches: Batches::new(&database, self.batch),
             table: TableId::MAIN,

@@ -1,9 +1,10 @@
 //! `kv map`: a picture of what the pages are used for, and figures of how fragmented the file is.
 
 use crate::context::Context;
+use crate::damage::Damage;
 use crate::database::Database;
-use crate::exit::{Exit, Outcome};
-use crate::inspect::picture::{kind_of, Picture, Style, KINDS};
+use crate::exit::Outcome;
+use crate::inspect::picture::{kind_of, Picture, Style, KINDS, UNKNOWN};
 use crate::inspect::uses::Uses;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress;
@@ -19,7 +20,8 @@ use std::path::PathBuf;
 /// A cell stands for one page or more, and shows what most of them are used for. Dead pages are free, or become free when
 /// nobody sees them any more. Overflow pages have long values and keys, and own pages what the file knows of its free
 /// pages. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
-/// that a scan reads on. Every page of every tree is read; long values are not.
+/// that a scan reads on. Every page of every tree is read; long values are not. At a damaged page the work ends: what
+/// was found before it is shown, and the exit status is 3.
 #[derive(Debug, Args)]
 pub struct Map {
     /// The database.
@@ -38,13 +40,14 @@ impl Map {
     /// Draws.
     pub fn run(self, context: &Context) -> Outcome {
         let database = Database::to_read(&self.file, context)?;
-        let uses = Uses::read(&database, context, "reading")?;
+        let mut damage = Damage::default();
+        let uses = Uses::read(&database, context, "reading", &mut damage)?;
         let page_size = u64::from(database.db.stat().page_size);
         let mut out = Out::open()?;
         if self.form.form != Form::Table {
             figures::record(&mut out, self.form.form, &record(&uses, page_size))?;
             out.finish()?;
-            return Ok(Exit::Done);
+            return Ok(damage.tell());
         }
         let style = Style {
             unicode: !self.ascii && locale_is_unicode(),
@@ -65,23 +68,34 @@ impl Map {
         ))?;
         legend(&mut out, &uses, style, page_size)?;
         let counts = &uses.counts;
+        let dead = match uses.is_whole {
+            true => format!(
+                "dead pages lie in {}, the largest of {}",
+                counted(counts.dead_runs, "run", "runs"),
+                counted(counts.largest_dead_run, "page", "pages")
+            ),
+            false => "dead pages are not known because of damage".to_string(),
+        };
         out.line(format_args!(
-            "\ndead pages lie in {}, the largest of {}; leaves in order: {}",
-            counted(counts.dead_runs, "run", "runs"),
-            counted(counts.largest_dead_run, "page", "pages"),
+            "\n{dead}; leaves in order: {}",
             match counts.in_order() {
                 Figure::Real(percent, _) => format!("{percent:.1} %"),
                 _ => "there are too few".to_string(),
             }
         ))?;
         out.finish()?;
-        Ok(Exit::Done)
+        Ok(damage.tell())
     }
 }
 
 fn record(uses: &Uses, page_size: u64) -> Record {
     let counts = &uses.counts;
     let pages = |usage| Figure::Number(counts.pages[kind_of(usage)]);
+    // They come last, so that nothing is known of them if there is damage.
+    let of_dead = |count: u64| match uses.is_whole {
+        true => Figure::Number(count),
+        false => Figure::None("not known"),
+    };
     vec![
         ("commit", uses.commit.into()),
         ("page_size", page_size.into()),
@@ -91,10 +105,11 @@ fn record(uses: &Uses, page_size: u64) -> Record {
         ("overflow_pages", pages(PageUse::Overflow)),
         ("own_pages", pages(PageUse::Own)),
         ("head_pages", pages(PageUse::Meta)),
-        ("dead_pages", pages(PageUse::Dead)),
-        ("dead_runs", counts.dead_runs.into()),
-        ("largest_dead_run", counts.largest_dead_run.into()),
+        ("dead_pages", of_dead(counts.pages[kind_of(PageUse::Dead)])),
+        ("dead_runs", of_dead(counts.dead_runs)),
+        ("largest_dead_run", of_dead(counts.largest_dead_run)),
         ("leaves_in_order_percent", counts.in_order()),
+        ("unknown_pages", counts.pages[UNKNOWN].into()),
     ]
 }
 
@@ -106,6 +121,9 @@ fn legend(out: &mut Out, uses: &Uses, style: Style, page_size: u64) -> Outcome<(
             false => cell.to_string(),
         };
         let count = uses.counts.pages[at];
+        if at == UNKNOWN && count == 0 {
+            continue;
+        }
         let percent = count as f64 * 100.0 / uses.pages.max(1) as f64;
         out.line(format_args!(
             "{cell}  {name:<12} {count:>12} pages  {percent:>5.1} %  {:>16} bytes",

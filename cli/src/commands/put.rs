@@ -88,7 +88,8 @@ impl Put {
                     Typed(&pair[0])
                 )));
             };
-            pairs.push((syntax.read(key)?, Value::of(value, syntax)?));
+            let value = Value::of(value, syntax).map_err(|failure| failure.advise("nothing was put"))?;
+            pairs.push((syntax.read(key)?, value));
         }
         if pairs.iter().filter(|(_, value)| matches!(value, Value::Input)).count() > 1 {
             return Err(Failure::usage("only one value can come from standard input (-)"));
@@ -122,6 +123,7 @@ impl Put {
                 .put(&mut txn, &at, syntax)
                 .map_err(|failure| failure.advise("nothing was put"))?;
         }
+        interrupt::check().map_err(|failure| failure.advise("nothing was put"))?;
         txn.commit().about(&self.file)?;
         database.keep();
         Ok(Exit::Done)

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// It has the tables with their sizes, how full pages are, the lengths of keys and values, a map of the pages, who reads,
 /// and what should be done, in plain words. It is one file that loads nothing and has no script. It has the names of
 /// tables and of processes, and the path of the file, but no keys and no values. Every entry and every page of every tree is
-/// read; long values are not.
+/// read; long values are not. Of a damaged database the page shows what can be read, and the exit status is 3.
 #[derive(Debug, Args)]
 pub struct Report {
     /// The database.
@@ -42,16 +42,17 @@ impl Report {
             }
             None => {}
         }
-        let page = report::page(&Facts::gather(&self.file, context)?);
+        let facts = Facts::gather(&self.file, context)?;
+        let page = report::page(&facts);
         let Some(to) = &self.output else {
             let mut out = Out::open()?;
             out.bytes(page.as_bytes())?;
             out.finish()?;
-            return Ok(Exit::Done);
+            return Ok(facts.damage.tell());
         };
         write(to, page.as_bytes())?;
         context.say(format_args!("{}: the report was written", shown(to)));
-        Ok(Exit::Done)
+        Ok(facts.damage.tell())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::inspect::holders;
 use crate::interrupt::{self, Wakeful};
 use crate::output::progress::{self, Progress, Unit};
 use crate::temporary::Temporary;
@@ -23,14 +24,18 @@ pub struct Restore {
     backup: PathBuf,
     /// The new database.
     target: PathBuf,
-    /// Replaces the target if it is there already. Programs that have it open go on with the old one.
+    /// Replaces the target if it is there already and nobody has it open.
     #[arg(long)]
     overwrite: bool,
+    /// Replaces it even if others have it open. They go on with the old one, and what they write is lost with it.
+    #[arg(long, requires = "overwrite")]
+    force: bool,
 }
 
 impl Restore {
     /// Restores.
     pub fn run(self, context: &Context) -> Outcome {
+        self.check_target(context)?;
         if self.backup != Path::new("-") {
             return self.copy(&self.backup, context);
         }
@@ -50,6 +55,25 @@ impl Restore {
             .map_err(|failure| failure.about_input(received.path()))
     }
 
+    /// Refuses to replace a database that others have open: they would not notice, and go on with a file that is gone.
+    fn check_target(&self, context: &Context) -> Outcome<()> {
+        let others = match self.overwrite && !self.force {
+            true => holders::others(&self.target, context),
+            false => None,
+        };
+        match others {
+            None => Ok(()),
+            Some(others) => Err(Failure::new(
+                Exit::Busy,
+                format!(
+                    "{}: {others} it open, and would go on with the old file; end what has it open, or give --force, \
+                     which replaces it all the same",
+                    shown(&self.target)
+                ),
+            )),
+        }
+    }
+
     fn copy(&self, backup: &Path, context: &Context) -> Outcome {
         let database = Database::to_read(backup, context)?;
         let txn = database.read()?;
@@ -61,10 +85,11 @@ impl Restore {
             txn.backup(&self.target, options, job)
         });
         copied.map_err(|error| database.fail(error))?;
+        // A copy is a commit of its own, so its number would not be the one that the backup named.
+        let bytes = std::fs::metadata(&self.target).map_or(0, |facts| facts.len());
         context.say(format_args!(
-            "{}: commit {} was restored",
-            shown(&self.target),
-            txn.id()
+            "{}: the backup was restored, {bytes} bytes",
+            shown(&self.target)
         ));
         Ok(Exit::Done)
     }
@@ -78,8 +103,7 @@ fn receive(mut file: File, target: &Path, context: &Context) -> Outcome<()> {
     loop {
         interrupt::check()?;
         match from.read(&mut part) {
-            // A pipe also ends because what fills it was interrupted.
-            Ok(0) => return interrupt::check(),
+            Ok(0) => return Ok(()),
             Ok(n) => {
                 file.write_all(&part[..n])
                     .map_err(|e| Failure::file(target, "write", &e))?;

@@ -3,13 +3,14 @@
 use crate::context::Context;
 use crate::database::{Database, Table};
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::inspect::faults::Faults;
+use crate::inspect::faults::{Faults, Job};
+use crate::inspect::slots;
 use crate::output::figures::{self, Figure};
 use crate::output::progress;
 use crate::output::stream::{self, Out};
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{table_called, Error, Fault};
+use kv_engine::{table_called, Error, Fault, Recovery};
 use std::path::PathBuf;
 
 /// Saves what can be read of a damaged file into a new one.
@@ -30,19 +31,24 @@ pub struct Salvage {
 }
 
 impl Salvage {
-    /// Returns the tables of the damaged file, which are known if it can be opened in spite of its damage.
-    fn tables(&self, context: &Context) -> Outcome<Vec<Table>> {
+    /// Returns what is known of the damaged file if it can be opened in spite of its damage: its tables, and what
+    /// opening found.
+    fn look(&self, context: &Context) -> Outcome<(Vec<Table>, Recovery)> {
         let database = Database::to_read(&self.damaged, context)?;
+        let recovery = database.db.recovery();
         let txn = database.read()?;
-        database.tables(&mut &txn)
+        let tables = database.tables(&mut &txn).unwrap_or_default();
+        Ok((tables, recovery))
     }
 
     /// Saves.
     pub fn run(self, context: &Context) -> Outcome {
         let mut out = Out::open()?;
         let form = self.form.form;
-        let tables = self.tables(context).unwrap_or_default();
-        let mut faults = Faults::new(&mut out, form);
+        let (tables, recovery) = self.look(context).unwrap_or_default();
+        // What a lost place described is not counted as lost, because nothing tells that it was there.
+        let may_lack_commit = recovery.lost_slots > 0 && !recovery.closed_properly;
+        let mut faults = Faults::new(&mut out, form, Job::Salvage);
         // How many pages there are is known once the file was looked at.
         let report = progress::of_job(context, "saving", 0, |job| {
             let mut on_fault = |fault: &Fault| {
@@ -63,7 +69,7 @@ impl Salvage {
             _ => Failure::of(&self.damaged, error),
         })?;
         let lost = report.lost_entries + report.uncertain + report.lost_subtrees + report.ambiguous_pages;
-        let is_whole = lost == 0 && report.damaged_pages == 0;
+        let is_whole = lost == 0 && report.damaged_pages == 0 && !may_lack_commit;
         let record = vec![
             ("complete", Figure::Is(is_whole)),
             ("commit", report.id.get().into()),
@@ -82,6 +88,9 @@ impl Salvage {
                 false => Ok(()),
             })
             .and_then(|()| out.finish());
+        if may_lack_commit {
+            context.say(slots::said(recovery.lost_slots, false).unwrap_or_default());
+        }
         if is_whole {
             return stream::ended(written, Exit::Done);
         }

@@ -1,9 +1,10 @@
 //! `kv tables`: which tables there are.
 
 use crate::context::Context;
+use crate::damage::Damage;
 use crate::database::Database;
-use crate::exit::{About, Exit, Outcome};
-use crate::output::figures::{self, Record};
+use crate::exit::{About, Outcome};
+use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 /// Lists the tables: names, entries, pages and used bytes.
 ///
 /// The main table has no name: it is "(main)" in the table and null in JSON. Used bytes are those of keys, values and
-/// what leads to them, in the pages of the tree; long values and keys have overflow pages.
+/// what leads to them, in the pages of the tree; long values and keys have overflow pages. Of a damaged table, some
+/// figures are not known; the others are shown, and the exit status is 3.
 #[derive(Debug, Args)]
 pub struct Tables {
     /// The database.
@@ -32,14 +34,16 @@ impl Tables {
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let mut rows: Vec<Record> = Vec::new();
-        for table in database.tables(&mut *reader)? {
-            let entries = reader.count(table.id, &Range::default()).about(&self.file)?;
-            let mut row: Record = vec![("table", table.figure()), ("entries", entries.into())];
+        let mut damage = Damage::default();
+        for table in database.tables_past(&mut *reader, &mut damage)? {
+            let entries = damage.pass(reader.count(table.id, &Range::default()).about(&self.file))?;
+            let mut row: Record = vec![("table", table.figure()), ("entries", or_damaged(entries))];
             if !self.quick {
-                let stat = reader.table_stat(table.id).about(&self.file)?;
-                row.push(("tree_pages", (stat.branch_pages + stat.leaf_pages).into()));
-                row.push(("overflow_pages", stat.overflow_pages.into()));
-                row.push(("used_bytes", stat.used_bytes.into()));
+                let stat = damage.pass(reader.table_stat(table.id).about(&self.file))?;
+                let pages = stat.map(|stat| stat.branch_pages + stat.leaf_pages);
+                row.push(("tree_pages", or_damaged(pages)));
+                row.push(("overflow_pages", or_damaged(stat.map(|stat| stat.overflow_pages))));
+                row.push(("used_bytes", or_damaged(stat.map(|stat| stat.used_bytes))));
             }
             rows.push(row);
         }
@@ -48,6 +52,11 @@ impl Tables {
         let shown = rows.first().map_or(0, Vec::len);
         figures::table(&mut out, self.form.form, &heading[..shown], &rows)?;
         out.finish()?;
-        Ok(Exit::Done)
+        Ok(damage.tell())
     }
+}
+
+/// Returns a figure of a table, which may not be known because of damage.
+fn or_damaged(figure: Option<u64>) -> Figure {
+    figure.map_or(Figure::None("damaged"), Figure::Number)
 }

@@ -6,7 +6,7 @@ use super::quotations::{Quotations, Wrong};
 use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::{from_hex, Syntax};
-use crate::input::lines::{no_memory, wrong_line, Lines};
+use crate::input::lines::{no_memory, nothing, wrong_line, Lines};
 use crate::input::names;
 use crate::output::stream::Out;
 use crate::output::text::{hex, Quoted};
@@ -182,6 +182,7 @@ pub fn read(lines: Lines, sink: &mut dyn Sink, syntax: Syntax, has_heading: bool
         let wrong = |what: String| wrong_line(&name, line, what);
         match read {
             Err(error) => return Err(unreadable(&error, reader.get_ref().wrong(), &name, line)),
+            Ok(false) if columns.is_none() => return Err(nothing(&name, "CSV begins with a heading (key,value)")),
             Ok(false) => return Ok(()),
             Ok(true) if columns.is_none() => {
                 columns = Some(Columns::of(&row).map_err(wrong)?);

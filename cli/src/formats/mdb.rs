@@ -16,6 +16,7 @@
 //! backslash is such a byte here. Newer versions of `mdb_dump` double it, which is read as well. Older ones (0.9.24) write it
 //! as it is, so that what they write of a backslash cannot be told from an escape; `bytevalue` has no such trap.
 
+use super::lmdb_record;
 use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::from_hex;
@@ -172,11 +173,22 @@ struct Head {
 
 /// Reads all tables.
 pub fn read(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<()> {
+    let (mut is_empty, mut has_warned) = (true, false);
     while let Some(head) = read_head(lines, sink)? {
-        while let Some(key) = read_bytes(lines, head.style, "a key, or DATA=END")? {
-            let Some(value) = read_bytes(lines, head.style, "a value")? else {
+        is_empty = false;
+        while let Some(key) = read_bytes(lines, head.style, "a key, which begins with a blank, or DATA=END")? {
+            let Some(value) = read_bytes(lines, head.style, "a value, which begins with a blank")? else {
                 return Err(lines.wrong("DATA=END comes where the value of the last key should be"));
             };
+            if head.name.is_none() && !has_warned && lmdb_record::is_one(&value) {
+                has_warned = true;
+                sink.remark(&format!(
+                    "line {}: this looks like LMDB's own record of its database {}, and not like data: mdb_dump \
+                     without -a leaves out what named databases have; kv import-lmdb reads all of them",
+                    lines.number,
+                    Quoted(&key)
+                ));
+            }
             if !head.has_several_values {
                 sink.entry(&key, &value)?;
             } else if !sink.entry_once(&key, &value)? {
@@ -189,7 +201,10 @@ pub fn read(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<()> {
             sink.progress(lines.bytes)?;
         }
     }
-    Ok(())
+    match is_empty {
+        true => Err(lines.empty("what mdb_dump writes begins with VERSION=3")),
+        false => Ok(()),
+    }
 }
 
 /// Reads the head of the next table, or `None` at the end of the input.
@@ -271,7 +286,7 @@ fn read_bytes(lines: &mut Lines, style: Style, expected: &str) -> Outcome<Option
         Some(b"DATA=END") => return Ok(None),
         Some([b' ', text @ ..]) if style == Style::ByteValue => from_hex(text),
         Some([b' ', text @ ..]) => from_print(text),
-        Some(_) => Err(format!("this should be {expected}, which begins with a blank")),
+        Some(_) => Err(format!("this should be {expected}")),
     };
     bytes.map(Some).map_err(|what| lines.wrong(what))
 }

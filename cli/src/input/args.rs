@@ -1,6 +1,6 @@
 //! Options that several commands have.
 
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::input::bytes::Syntax;
 use clap::Args;
 use std::ffi::OsString;
@@ -17,7 +17,12 @@ pub struct TableArg {
 impl TableArg {
     /// Returns the name of the table, or `None` for the main table.
     pub fn name(&self) -> Outcome<Option<Vec<u8>>> {
-        self.table.as_deref().map(|name| Syntax::Text.read(name)).transpose()
+        match self.table.as_deref() {
+            Some(name) if name.is_empty() => Err(Failure::usage(
+                "--table: the name of a table is not empty; leave --table out for the main table",
+            )),
+            name => name.map(|name| Syntax::Text.read(name)).transpose(),
+        }
     }
 }
 
@@ -87,6 +92,12 @@ impl RangeArgs {
 }
 
 impl KeyRange {
+    /// Returns whether every key is in the range. Bounds may be given and empty.
+    pub fn is_everything(&self) -> bool {
+        let is_empty = |bound: &Option<Vec<u8>>| bound.as_ref().is_none_or(Vec::is_empty);
+        is_empty(&self.prefix) && is_empty(&self.from) && self.to.is_none()
+    }
+
     /// Returns the range as the engine takes it.
     pub fn range(&self, reverse: bool) -> kv_engine::Range<'_> {
         kv_engine::Range {

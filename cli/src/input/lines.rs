@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 const PART: usize = 1 << 16;
 pub const LONG: usize = 1 << 20;
 
+/// The byte order mark that some programs write before text.
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Input that is read line by line.
 pub struct Lines {
     from: Box<dyn BufRead>,
@@ -72,7 +75,11 @@ impl Lines {
             Ok(bytes) => {
                 self.number += 1;
                 self.bytes += bytes as u64;
-                Ok(Some(self.line.strip_suffix(b"\n").unwrap_or(&self.line)))
+                let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+                match self.number {
+                    1 => Ok(Some(line.strip_prefix(MARK).unwrap_or(line))),
+                    _ => Ok(Some(line)),
+                }
             }
             Err(e) if e.kind() == io::ErrorKind::OutOfMemory => {
                 Err(no_memory(&self.name, self.number + 1, self.line.len()))
@@ -84,6 +91,11 @@ impl Lines {
     /// Returns the rest as a stream, for a parser that finds lines by itself, and the name for its messages.
     pub fn into_rest(self) -> (Box<dyn BufRead>, PathBuf) {
         (self.from, self.name)
+    }
+
+    /// Returns the failure for input that has nothing, where it should begin in a certain way.
+    pub fn empty(&self, begin: &str) -> Failure {
+        nothing(&self.name, begin)
     }
 
     /// Returns the failure for what is wrong in the line that was read last.
@@ -105,6 +117,14 @@ pub fn read_line(from: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<usize
             return Ok(line.len());
         }
     }
+}
+
+/// Returns the failure for input that has nothing, where it should begin in a certain way.
+pub fn nothing(name: &Path, begin: &str) -> Failure {
+    let name = input_name(name);
+    Failure::usage(format!(
+        "{name}: the input is empty, and {begin}; see whether what writes it has failed"
+    ))
 }
 
 /// Returns the failure for what is wrong in a line of the input.

@@ -31,9 +31,15 @@ impl Value {
     pub fn of(typed: &OsStr, syntax: Syntax) -> Outcome<Value> {
         match typed.as_bytes() {
             b"-" => Ok(Value::Input),
-            [b'@', name @ ..] if !name.is_empty() => {
+            b"@" => Err(Failure::usage(
+                "@ is followed by the name of a file that has the value; for the value @ itself, give '\\@'",
+            )),
+            [b'@', name @ ..] => {
                 let path = PathBuf::from(OsStr::from_bytes(name));
-                let file = File::open(&path).map_err(|e| Failure::file(&path, "open", &e))?;
+                let file = File::open(&path).map_err(|e| {
+                    let failure = Failure::file(&path, "open", &e);
+                    failure.advise("@ names a file that has the value; for a value that begins with @, give '\\@...'")
+                })?;
                 Ok(Value::File(path, file))
             }
             _ => Ok(Value::Typed(syntax.read(typed)?)),

@@ -33,6 +33,40 @@ const SHAPE: Meaning = Meaning {
     advice: "restore a backup (kv restore), or save what is left (kv salvage), and report how the file came about",
 };
 
+/// Which work finds the faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// A check, which only tells of them.
+    Check,
+    /// A salvage, which saves what it can meanwhile.
+    Salvage,
+}
+
+const SALVAGED_ADVICE: &str =
+    "see below what was saved, and restore a backup (kv restore) if there is one that has more; then test the disk and \
+     the memory";
+const SALVAGED: Meaning = Meaning {
+    means: "the bytes on disk are not those that were written; what this page leads to is looked for in the whole file",
+    advice: SALVAGED_ADVICE,
+};
+const SALVAGED_LIST: Meaning = Meaning {
+    means: "the list of tables is damaged; tables are looked for in the whole file",
+    advice: SALVAGED_ADVICE,
+};
+const SALVAGED_SHAPE: Meaning = Meaning {
+    means: "what leads to these entries is lost, or contradicts other parts of the file",
+    advice: SALVAGED_ADVICE,
+};
+
+/// Returns what a fault means to whoever has what is left saved already.
+fn meaning_salvaged(fault: &Fault) -> Meaning {
+    match (fault.table, fault.kind) {
+        (Some(TableId::CATALOGUE | TableId::NAMES), _) => SALVAGED_LIST,
+        (_, FaultKind::Unreadable) => SALVAGED,
+        (_, FaultKind::Contradiction) => SALVAGED_SHAPE,
+    }
+}
+
 /// Returns what a fault means. Which table it is in says more than what kind of fault it is: entries do not depend on
 /// the tree of dead pages, whatever is wrong with that.
 fn meaning(fault: &Fault) -> Meaning {
@@ -48,6 +82,7 @@ fn meaning(fault: &Fault) -> Meaning {
 pub struct Faults<'o> {
     out: &'o mut Out,
     form: Form,
+    job: Job,
     /// The meanings that people have read already.
     told: Vec<Meaning>,
     /// Why a fault could not be shown.
@@ -56,10 +91,11 @@ pub struct Faults<'o> {
 
 impl<'o> Faults<'o> {
     /// Begins to show faults in a form.
-    pub fn new(out: &'o mut Out, form: Form) -> Faults<'o> {
+    pub fn new(out: &'o mut Out, form: Form, job: Job) -> Faults<'o> {
         Faults {
             out,
             form,
+            job,
             told: Vec::new(),
             failure: None,
         }
@@ -82,10 +118,13 @@ impl<'o> Faults<'o> {
 
     /// Writes a fault: lines that people can read, or a record for programs.
     fn write(&mut self, fault: &Fault, table: Option<String>) -> Outcome<()> {
+        let meaning = match self.job {
+            Job::Check => meaning(fault),
+            Job::Salvage => meaning_salvaged(fault),
+        };
         if self.form != Form::Table {
-            return figures::table(self.out, self.form, &[], &[record(fault, table)]);
+            return figures::table(self.out, self.form, &[], &[record(fault, table, &meaning)]);
         }
-        let meaning = meaning(fault);
         let page = fault.page.map(|page| format!("page {page}: ")).unwrap_or_default();
         let table = table.map(|table| format!(" ({table})")).unwrap_or_default();
         self.out.line(format_args!("{page}{}{table}", fault.what))?;
@@ -109,8 +148,7 @@ fn kind_of(kind: FaultKind) -> &'static str {
 }
 
 /// Returns a fault as a record.
-fn record(fault: &Fault, table: Option<String>) -> Record {
-    let meaning = meaning(fault);
+fn record(fault: &Fault, table: Option<String>, meaning: &Meaning) -> Record {
     vec![
         ("fault", Figure::Text(fault.what.clone())),
         (

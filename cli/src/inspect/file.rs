@@ -12,6 +12,8 @@ pub fn figures(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) ->
     let path = &database.path;
     let facts = std::fs::metadata(path).map_err(|e| Failure::file(path, "look at", &e))?;
     let identity = database.db.identity();
+    // Where it is said to lie may lead over links and back.
+    let real = identity.path.canonicalize().unwrap_or_else(|_| identity.path.clone());
     let recovery = database.db.recovery();
     let stat = database.db.stat();
     let tables = database.tables(txn)?;
@@ -26,7 +28,7 @@ pub fn figures(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) ->
     let writer = database.db.writer();
     let uuid = hex(&identity.uuid).to_string();
     Ok(vec![
-        ("path", Figure::Bytes(identity.path.as_os_str().as_bytes().to_vec(), "")),
+        ("path", Figure::Bytes(real.as_os_str().as_bytes().to_vec(), "")),
         ("uuid", Figure::Text(uuid)),
         ("format_version", u64::from(identity.format_version).into()),
         ("file_bytes", facts.len().into()),

@@ -6,10 +6,14 @@
 //! | `uses`    | what its pages are used for, counted                          |
 //! | `picture` | drawing that                                                  |
 //! | `readers` | who reads it                                                  |
+//! | `holders` | who has it open                                               |
+//! | `slots`   | what it means that places which describe commits are lost     |
 //! | `faults`  | what a fault means, and what to do about it                   |
 
 pub mod faults;
 pub mod file;
+pub mod holders;
 pub mod picture;
 pub mod readers;
+pub mod slots;
 pub mod uses;

@@ -3,19 +3,26 @@
 use kv_engine::{PageRun, PageUse};
 
 /// The kinds of pages, in the order of the legend: the use, its name, its cell in Unicode and in ASCII, and its colour as
-/// terminals number it.
-pub const KINDS: [(PageUse, &str, char, char, u8); 6] = [
-    (PageUse::Leaf, "leaves", '█', '#', 32),
-    (PageUse::Branch, "branches", '▒', '+', 33),
-    (PageUse::Overflow, "overflow", '▓', '=', 34),
-    (PageUse::Own, "own", '░', 'o', 35),
-    (PageUse::Meta, "head", '■', 'H', 36),
-    (PageUse::Dead, "dead", '·', '.', 90),
+/// terminals number it. The last is what is not known because of damage.
+pub const KINDS: [(Option<PageUse>, &str, char, char, u8); 7] = [
+    (Some(PageUse::Leaf), "leaves", '█', '#', 32),
+    (Some(PageUse::Branch), "branches", '▒', '+', 33),
+    (Some(PageUse::Overflow), "overflow", '▓', '=', 34),
+    (Some(PageUse::Own), "own", '░', 'o', 35),
+    (Some(PageUse::Meta), "head", '■', 'H', 36),
+    (Some(PageUse::Dead), "dead", '·', '.', 90),
+    (None, "not known", '?', '?', 31),
 ];
+
+/// The kind of which nothing is known.
+pub const UNKNOWN: usize = KINDS.len() - 1;
 
 /// Returns which of the kinds a use is.
 pub fn kind_of(usage: PageUse) -> usize {
-    KINDS.iter().position(|(kind, ..)| *kind == usage).unwrap_or_default()
+    KINDS
+        .iter()
+        .position(|(kind, ..)| *kind == Some(usage))
+        .unwrap_or(UNKNOWN)
 }
 
 /// How cells are drawn.
@@ -94,8 +101,12 @@ impl Picture {
     }
 }
 
-/// Returns the kind of which there are most pages; among equals the first of the legend.
+/// Returns the kind of which there are most pages, or that nothing is known of any; among equals the first of the
+/// legend.
 fn most(cell: &[u64; KINDS.len()]) -> usize {
+    if cell.iter().all(|pages| *pages == 0) {
+        return UNKNOWN;
+    }
     (0..KINDS.len())
         .rev()
         .max_by_key(|kind| cell[*kind])

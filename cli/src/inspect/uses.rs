@@ -1,9 +1,10 @@
 //! What the pages of a file are used for: counts, and runs that are joined where they touch.
 
-use super::picture::{kind_of, KINDS};
+use super::picture::{kind_of, KINDS, UNKNOWN};
 use crate::context::Context;
+use crate::damage::Damage;
 use crate::database::Database;
-use crate::exit::{About, Outcome};
+use crate::exit::Outcome;
 use crate::output::figures::Figure;
 use crate::output::progress;
 use kv_engine::{PageRun, PageUse};
@@ -71,11 +72,15 @@ pub struct Uses {
     pub commit: u64,
     /// The pages of the file then.
     pub pages: u64,
+    /// Whether all of it is known; otherwise there is damage.
+    pub is_whole: bool,
 }
 
 impl Uses {
-    /// Reads them. A commit may make the file longer meanwhile.
-    pub fn read(database: &Database, context: &Context, doing: &'static str) -> Outcome<Uses> {
+    /// Reads them. A commit may make the file longer meanwhile. What comes behind damage is not known, and neither are
+    /// dead pages then, which come last.
+    pub fn read(database: &Database, context: &Context, doing: &'static str, damage: &mut Damage) -> Outcome<Uses> {
+        let before = database.db.stat();
         let (mut counts, mut runs) = (Counts::default(), Vec::new());
         let read = progress::of_job(context, doing, database.db.stat().pages, |job| {
             database.db.page_uses(job, &mut |run| {
@@ -83,12 +88,20 @@ impl Uses {
                 join(&mut runs, run);
             })
         });
-        let read = read.about(&database.path)?;
+        let read = damage.pass(read.map_err(|error| database.fail_waiting(error)))?;
+        let (commit, pages) = match read {
+            Some(read) => (read.id, read.pages),
+            None => (before.visible, before.pages),
+        };
+        if read.is_none() {
+            counts.pages[UNKNOWN] = pages.saturating_sub(counts.pages.iter().sum());
+        }
         Ok(Uses {
             counts,
             runs,
-            commit: read.id.get(),
-            pages: read.pages,
+            commit: commit.get(),
+            pages,
+            is_whole: read.is_some(),
         })
     }
 }

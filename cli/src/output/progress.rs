@@ -53,7 +53,7 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(doing);
-        bar.enable_steady_tick(Duration::from_millis(500));
+        interrupt::beside(|| bar.enable_steady_tick(Duration::from_millis(500)));
         Progress { bar, done: 0 }
     }
 

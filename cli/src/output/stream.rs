@@ -2,6 +2,7 @@
 //! is reported, but for a pipe whose reader has gone.
 
 use super::pager::Paged;
+use crate::closed::is_stdout_closed;
 use crate::exit::{Exit, Failure, Interruption, Outcome};
 use crate::interrupt::{self, Wakeful};
 use std::fs::File;
@@ -23,6 +24,8 @@ enum Target {
     Plain(Wakeful),
     /// A terminal with a pager.
     Paged(Paged),
+    /// There is none.
+    Closed,
 }
 
 impl Write for Target {
@@ -34,6 +37,7 @@ impl Write for Target {
         match self {
             Target::Plain(file) => file.write(bytes),
             Target::Paged(paged) => paged.write(bytes),
+            Target::Closed => Err(rustix::io::Errno::BADF.into()),
         }
     }
 
@@ -41,6 +45,7 @@ impl Write for Target {
         match self {
             Target::Plain(file) => file.flush(),
             Target::Paged(paged) => paged.flush(),
+            Target::Closed => Ok(()),
         }
     }
 }
@@ -71,6 +76,7 @@ impl Out {
         let target = match rows.filter(|rows| is_terminal && *rows > 1 && PAGES.load(Relaxed)) {
             // A row is left for the prompt.
             Some(rows) => Target::Paged(Paged::new(File::from(copy), rows - 1)),
+            None if is_stdout_closed() => Target::Closed,
             None => Target::Plain(Wakeful::new(File::from(copy))),
         };
         Ok(Out {

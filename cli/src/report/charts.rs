@@ -3,12 +3,12 @@
 
 use super::lengths::{Bucket, Lengths};
 use super::markup::{self, bytes, counted, number, percent, safe};
-use crate::inspect::picture::{Picture, KINDS};
+use crate::inspect::picture::{Picture, KINDS, UNKNOWN};
 use kv_engine::PageRun;
 use std::fmt::Write;
 
 /// The classes of the style sheet for the kinds of pages, in the order of [`KINDS`].
-pub const CLASSES: [&str; KINDS.len()] = ["leaf", "branch", "overflow", "own", "head", "dead"];
+pub const CLASSES: [&str; KINDS.len()] = ["leaf", "branch", "overflow", "own", "head", "dead", "unknown"];
 
 /// How many cells a row of the page map has.
 const CELLS: usize = 64;
@@ -54,6 +54,10 @@ pub fn shares(counts: &[u64; KINDS.len()], page_size: u64) -> String {
     let mut bar = String::from("<div class=\"shares\" role=\"img\" aria-label=\"Shares of the kinds of pages\">");
     let mut legend = String::from("<ul class=\"legend\">\n");
     for ((count, class), (_, name, ..)) in counts.iter().zip(CLASSES).zip(KINDS) {
+        // Hardly a file has any of these.
+        if *count == 0 && class == CLASSES[UNKNOWN] {
+            continue;
+        }
         let share = percent(*count, whole);
         let told = counted(*count, "page", "pages");
         if *count > 0 {

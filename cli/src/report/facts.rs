@@ -3,6 +3,7 @@
 
 use super::lengths::Lengths;
 use crate::context::Context;
+use crate::damage::Damage;
 use crate::database::{self, Database};
 use crate::exit::{About, Outcome};
 use crate::inspect::file;
@@ -20,6 +21,8 @@ pub struct Table {
     pub name: Option<Vec<u8>>,
     /// Its shape and size.
     pub stat: TableStat,
+    /// Whether all of it could be read.
+    pub is_whole: bool,
 }
 
 impl Table {
@@ -76,6 +79,8 @@ pub struct Facts {
     pub uses: Uses,
     /// The processes that read and write.
     pub users: Users,
+    /// The damage that was met.
+    pub damage: Damage,
 }
 
 /// How many entries are walked between two looks at the clock.
@@ -90,13 +95,14 @@ impl Facts {
         let txn = database.db.begin_read().about(path)?;
         let kept = database.session.as_ref().and_then(|session| session.snapshot());
         let own_snapshots = 1 + u32::from(kept.is_some());
-        let figures = file::figures(&database, &mut &txn, own_snapshots)?;
-        let contents = Contents::read(&database, &txn, context)?;
-        let uses = Uses::read(&database, context, "reading pages")?;
+        let mut damage = Damage::default();
+        let figures = damage.pass(file::figures(&database, &mut &txn, own_snapshots))?;
+        let contents = Contents::read(&database, &txn, context, &mut damage)?;
+        let uses = Uses::read(&database, context, "reading pages", &mut damage)?;
         let (state, recovery) = (database.db.stat(), database.db.recovery());
         Ok(Facts {
             path: path.to_path_buf(),
-            stat: figures,
+            stat: figures.unwrap_or_default(),
             page_size: u64::from(state.page_size),
             file_bytes: std::fs::metadata(path).map_or(0, |facts| facts.len()),
             visible: state.visible.get(),
@@ -106,6 +112,7 @@ impl Facts {
             contents,
             uses,
             users,
+            damage,
         })
     }
 
@@ -127,20 +134,35 @@ impl Users {
 }
 
 impl Contents {
-    fn read(database: &Database, txn: &ReadTxn, context: &Context) -> Outcome<Contents> {
+    fn read(database: &Database, txn: &ReadTxn, context: &Context, damage: &mut Damage) -> Outcome<Contents> {
         let (path, mut reader) = (&database.path, txn);
-        let tables = database.tables(&mut reader)?;
+        let tables = database.tables_past(&mut reader, damage)?;
         let mut total = 0;
         for table in &tables {
-            total += reader.count(table.id, &Range::default()).about(path)?;
+            let count = damage.pass(reader.count(table.id, &Range::default()).about(path))?;
+            total += count.unwrap_or_default();
         }
         let mut progress = Progress::new(context, "reading", Unit::Entries, Some(total));
         let mut contents = Contents::default();
         for database::Table { name, id } in tables {
-            let stat = reader.table_stat(id).about(path)?;
-            contents.add_levels(txn, id, stat.height).about(path)?;
-            contents.measure(txn, id, &mut progress, path)?;
-            contents.tables.push(Table { name, stat });
+            let stat = damage.pass(reader.table_stat(id).about(path))?;
+            if let Some(stat) = stat {
+                damage.pass(contents.add_levels(txn, id, stat.height).about(path))?;
+            }
+            let measured = damage.pass(contents.measure(txn, id, &mut progress, path))?;
+            let is_whole = stat.is_some() && measured.is_some();
+            contents.tables.push(Table {
+                name,
+                // What can be told of a damaged table is how many entries it had.
+                stat: match stat {
+                    Some(stat) => stat,
+                    None => TableStat {
+                        entries: reader.count(id, &Range::default()).unwrap_or_default(),
+                        ..TableStat::default()
+                    },
+                },
+                is_whole,
+            });
         }
         Ok(contents)
     }

@@ -32,6 +32,9 @@ pub struct Finding {
 /// The least pages that are worth a word: a small file has nothing to win.
 const WORTH: u64 = 64;
 
+/// Of how much damage the words are shown.
+const MOST_DAMAGE: usize = 3;
+
 /// After how many milliseconds a reader is one that takes long.
 const LONG: u64 = 60_000;
 
@@ -39,12 +42,27 @@ const LONG: u64 = 60_000;
 pub fn findings(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |weight, text: String| found.push(Finding { weight, text });
+    let damage: Vec<&str> = facts.damage.messages().collect();
+    if !damage.is_empty() {
+        let shown = damage.iter().take(MOST_DAMAGE).copied().collect::<Vec<_>>().join(". ");
+        add(
+            Weight::Warning,
+            format!(
+                "The file is damaged, so this page lacks what cannot be read; kv check tells all of the damage. \
+                 {shown}.",
+            ),
+        );
+    }
     if facts.lost_slots > 0 {
         add(
             Weight::Warning,
             format!(
-                "{} of a commit cannot be read. Others take their place; run kv check to see whether more is damaged.",
-                counted(u64::from(facts.lost_slots), "description", "descriptions")
+                "{} of a commit cannot be read. {}; run kv check to see whether more is damaged.",
+                counted(u64::from(facts.lost_slots), "description", "descriptions"),
+                match facts.closed_properly {
+                    true => "Others take their place",
+                    false => "The newest commit may be lost with it, since the file was not closed properly",
+                }
             ),
         );
     }
@@ -75,9 +93,14 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     if !facts.closed_properly {
         add(
             Weight::Notice,
-            "The file was not closed: it is in use, or a process that had it open was killed. Nothing that was \
-             committed is lost by that."
-                .to_string(),
+            match facts.lost_slots {
+                0 => {
+                    "The file was not closed: it is in use, or a process that had it open was killed. Nothing that was \
+                     committed durably is lost by that."
+                }
+                _ => "The file was not closed: it is in use, or a process that had it open was killed.",
+            }
+            .to_string(),
         );
     }
     if !found.iter().any(|finding| finding.weight != Weight::Good) {

@@ -127,7 +127,15 @@ fn uses(facts: &Facts) -> String {
         runs,
         commit,
         pages,
+        is_whole,
     } = &facts.uses;
+    if !is_whole {
+        return format!(
+            "{}{}<p class=\"dim\">Pages behind a damaged one are not known.</p>\n",
+            shares(&counts.pages, facts.page_size),
+            page_map(runs, *pages).0
+        );
+    }
     let (map, per_cell) = page_map(runs, *pages);
     let in_order = match counts.in_order() {
         Figure::Real(percent, _) => format!("{percent:.1} % of the leaves lie right behind the leaf before them."),
@@ -163,7 +171,10 @@ fn tables(facts: &Facts) -> String {
                 "<tr data-entries=\"{}\"><td class=\"name\">{}</td><td class=\"n\">{}</td><td class=\"n wide\">{}</td>\
                  <td class=\"n wide\">{}</td><td class=\"n\">{}</td><td class=\"share\">{}<span>{}</span></td></tr>",
                 table.stat.entries,
-                table_cell(table.name.as_deref()),
+                match table.is_whole {
+                    true => table_cell(table.name.as_deref()),
+                    false => format!("{} <b>damaged</b>", table_cell(table.name.as_deref())),
+                },
                 number(table.stat.entries),
                 table.stat.height,
                 number(pages),
@@ -215,8 +226,9 @@ fn levels(facts: &Facts) -> String {
         );
     }
     out.push_str(
-        "</tbody>\n</table></div>\n<p class=\"dim\">The figures are sums over all tables. The root of a small table is \
-         its only leaf, and is as full as its entries make it.</p>\n",
+        "</tbody>\n</table></div>\n<p class=\"dim\">The figures are sums over all tables. The list of tables, whose \
+         pages are above as well, is left out. The root of a small table is its only leaf, and is as full as its \
+         entries make it.</p>\n",
     );
     out
 }

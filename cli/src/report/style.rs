@@ -27,10 +27,10 @@ header p { margin: 0; overflow-wrap: anywhere; }
 section, .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 section { padding: 18px; margin-top: 16px; }
 section p { margin: 12px 0 0; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 20px; }
-.tile { padding: 12px 14px; display: flex; flex-direction: column; min-width: 0; }
+.tiles { display: flex; flex-wrap: wrap; gap: 12px; margin-top: 20px; }
+.tile { flex: 1 0 auto; padding: 12px 14px; display: flex; flex-direction: column; min-width: 150px; }
 .tile .label { color: var(--dim); font-size: 13px; }
-.tile .value { font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.tile .value { font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .findings { list-style: none; margin: 0; padding: 0; display: grid; gap: 10px; }
 .findings li { display: flex; gap: 12px; border-left: 4px solid; padding: 2px 0 2px 12px; }
 .findings b { flex: 0 0 72px; }
@@ -54,6 +54,7 @@ span.overflow { background: var(--overflow); } path.overflow { fill: var(--overf
 span.own { background: var(--own); } path.own { fill: var(--own); }
 span.head { background: var(--head); } path.head { fill: var(--head); }
 span.dead { background: var(--dead); } path.dead { fill: var(--dead); }
+span.unknown { background: var(--warning); } path.unknown { fill: var(--warning); }
 .tile span.overflow { background: none; }
 svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
@@ -89,7 +90,7 @@ dd { margin: 0; min-width: 0; overflow-wrap: anywhere; font-variant-numeric: tab
 @media (max-width: 640px) {
   main { padding: 18px 10px 32px; } section { padding: 14px; }
   .findings li { flex-direction: column; gap: 0; } .findings b { flex: none; }
-  .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
+  .tiles { gap: 8px; } .tile { min-width: calc(50% - 4px); }
   th, td { padding-right: 10px; } .wide { display: none; } .name { min-width: 84px; } .share { min-width: 104px; }
   dl, .legend { grid-template-columns: 1fr; }
 }

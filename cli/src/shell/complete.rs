@@ -50,7 +50,11 @@ impl Completer for Help {
             });
         }
         // A database that cannot be read has nothing to offer. The next command reports what is wrong with it.
-        let found = self.candidates(&words).unwrap_or_default();
+        let mut found = self.candidates(&words).unwrap_or_default();
+        // A word that is whole is followed by the next one.
+        if let ([whole], true) = (&mut found[..], line.len() == at) {
+            whole.push(' ');
+        }
         Ok((words.last().map_or(at, |word| word.begin), found))
     }
 }

@@ -219,7 +219,18 @@ impl Interpreter {
         };
         let mut line: Vec<OsString> = vec!["kv".into(), name.into(), self.file.clone().into()];
         line.extend_from_slice(rest);
-        let mut matches = match self.context.command_line().try_get_matches_from(&line) {
+        // Help and usage show what a line of a shell has. That is without the file.
+        let kv = self.context.command_line().mut_subcommand(name, |command| {
+            let command = command.mut_args(|argument| match argument.get_id() == "file" {
+                true => argument.hide(true),
+                false => argument,
+            });
+            let usage = command.clone().render_usage().to_string();
+            // It shows what must be given, even if that is hidden.
+            let usage = usage.replacen("Usage: ", "", 1).replacen(" <FILE>", "", 1);
+            command.override_usage(usage)
+        });
+        let mut matches = match kv.clone().try_get_matches_from(&line) {
             Ok(matches) => matches,
             Err(error) => return told(&error),
         };
@@ -237,7 +248,7 @@ impl Interpreter {
             let mut option = OsString::from("--table=");
             option.push(table);
             line.insert(3, option);
-            matches = match self.context.command_line().try_get_matches_from(&line) {
+            matches = match kv.try_get_matches_from(&line) {
                 Ok(matches) => matches,
                 Err(error) => return told(&error),
             };

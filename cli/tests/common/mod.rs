@@ -184,6 +184,26 @@ pub fn pages(db: &Db, usage: PageUse, table: Option<TableId>) -> Vec<u64> {
     pages
 }
 
+/// Makes the database `db` with two tables and a long value, and returns the page of one of its leaves.
+pub fn two_tables(folder: &Folder) -> u64 {
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let named = txn.table_create(b"named", true).expect("a table");
+    txn.put(named, b"long", &[7; 1 << 20], PutMode::Set).expect("put");
+    fill(&mut txn, TableId::MAIN, 5000, 50);
+    txn.commit().expect("commit");
+    let leaves = pages(&db, PageUse::Leaf, Some(TableId::MAIN));
+    leaves[leaves.len() / 2]
+}
+
+/// The only object that the command wrote.
+#[track_caller]
+pub fn one(answer: &Answer) -> serde_json::Value {
+    let mut lines = answer.json();
+    assert_eq!(lines.len(), 1, "{answer:?}");
+    lines.remove(0)
+}
+
 /// Overwrites a page of the database `db`, which nobody has open.
 pub fn damage(folder: &Folder, page: u64) {
     let path = folder.file("db");
