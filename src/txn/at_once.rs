@@ -6,7 +6,7 @@
 //! Blind edits are collected as ever, and the two mix: an edit at once is made only where no edit of its key waits.
 
 use super::draft::{Draft, TableIndex};
-use super::flush::{DraftPages, Edit};
+use super::flush::{DraftPages, Edit, Known};
 use crate::error::Result;
 use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::limits::Limits;
@@ -30,7 +30,7 @@ impl Draft {
         );
         let removed = matches!(op, Op::Delete);
         let (position, key) = cursor.entry_position();
-        let edited = self.edit_now(at, (position, true), key, op, pages)?;
+        let edited = self.edit_now(at, (position, Known::Entry), key, op, pages)?;
         match edited {
             Edited::Here { .. } => cursor.edited(self.builder.version(), removed),
             _ if removed => cursor.deleted(),
@@ -67,17 +67,59 @@ impl Draft {
             return Ok(false);
         }
         let mut end = std::mem::take(&mut self.end);
-        self.edit_now(at, (&mut end.position, false), key, op, pages)?;
+        self.edit_now(at, (&mut end.position, Known::Nothing), key, op, pages)?;
         self.end = end;
         Ok(true)
     }
 
-    /// Makes an edit at once. If the position is known to lead to the entry of the key in the tree as it is now, there is no
-    /// search. No edits of the key may wait. An edit that cannot be made at once waits like any other.
+    /// Puts an entry whose key is greater than every other at once, if that is better than to collect it, and returns whether
+    /// it did.
+    #[inline(always)]
+    pub(super) fn append_if_better<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        key: &[u8],
+        op: Op<'_>,
+        pages: &mut P,
+    ) -> Result<bool> {
+        match self.builder.is_pinned() {
+            true => self.append_behind_look(at, key, op, pages),
+            false => Ok(false),
+        }
+    }
+
+    #[inline(never)]
+    fn append_behind_look<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        key: &[u8],
+        op: Op<'_>,
+        pages: &mut P,
+    ) -> Result<bool> {
+        let tree = &self.tables[at.0].tree;
+        if !self.builder.edits_at_once() || !tree.edits.is_empty() {
+            return Ok(false);
+        }
+        let mut end = std::mem::take(&mut self.end);
+        let found = end.position.go_behind_last(&self.pages(), &tree.root);
+        let found = found.map_err(|e| self.fail(e.in_table(tree.table)))?;
+        let edited = match found {
+            true => self.edit_now(at, (&mut end.position, Known::Gap), key, op, pages)?,
+            false => Edited::LeafGone,
+        };
+        self.end = end;
+        if matches!(edited, Edited::Here { .. }) {
+            let noted = self.table_mut(at).note_greatest(key);
+            noted.map_err(|e| self.fail(e))?;
+        }
+        Ok(found)
+    }
+
+    /// Makes an edit at once, where the position leads in the tree as it is now or where a search finds the key. No edits of the key may wait. An edit that cannot be made at once waits like any other.
     fn edit_now<P: DraftPages>(
         &mut self,
         at: TableIndex,
-        (position, is_found): (&mut Position, bool),
+        (position, known): (&mut Position, Known),
         key: &[u8],
         op: Op<'_>,
         pages: &mut P,
@@ -88,7 +130,7 @@ impl Draft {
             is_greatest: false,
         };
         let table = &mut self.tables[at.0];
-        let edited = self.builder.edit_at(&mut table.tree, (position, is_found), edit, pages);
+        let edited = self.builder.edit_at(&mut table.tree, (position, known), edit, pages);
         let edited = edited.map_err(|e| self.fail(e))?;
         if matches!(edited, Edited::Refused { .. }) {
             self.push(at, edit, pages)?;
@@ -99,7 +141,7 @@ impl Draft {
         }
         let table = &mut self.tables[at.0];
         // The greatest key may be deleted, and a new one that was searched for may be greater.
-        if !is_found || matches!(op, Op::Delete) && table.greatest() == Some(key) {
+        if known == Known::Nothing || matches!(op, Op::Delete) && table.greatest() == Some(key) {
             table.forget_greatest();
         }
         Ok(edited)
@@ -125,7 +167,7 @@ impl Draft {
         });
         let taken = taken.map_err(|e| self.fail(e.in_table(tree.table)))?;
         if taken {
-            self.edit_now(at, (&mut end.position, true), &end.key, Op::Delete, pages)?;
+            self.edit_now(at, (&mut end.position, Known::Entry), &end.key, Op::Delete, pages)?;
             self.keep_few_pages(at, pages)?;
         }
         self.end = end;

@@ -104,6 +104,17 @@ pub struct Edit<'e> {
     pub is_greatest: bool,
 }
 
+/// What is known of a position at which an edit is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It leads to the entry of the key.
+    Entry,
+    /// It leads to where the key, which has no entry, belongs.
+    Gap,
+    /// Nothing: the key has to be searched for.
+    Nothing,
+}
+
 /// What a draft builds its trees with: the arena of private pages, and the budget of edits that wait to be flushed.
 pub(super) struct TreeBuilder {
     pager: Arc<Pager>,
@@ -334,12 +345,12 @@ impl TreeBuilder {
         Ok(())
     }
 
-    /// Makes an edit at once: where the position leads, if that was found in the tree as it is now, or where a search finds
-    /// its key. There are no other edits of its key that wait to be flushed.
+    /// Makes an edit at once, where the position leads in the tree as it is now, or where a search finds its key. There are
+    /// no other edits of its key that wait to be flushed.
     pub(super) fn edit_at<P: DraftPages>(
         &mut self,
         tree: &mut DraftTree,
-        (at, is_found): (&mut Position, bool),
+        (at, known): (&mut Position, Known),
         edit: Edit<'_>,
         pages: &mut P,
     ) -> Result<Edited> {
@@ -356,9 +367,10 @@ impl TreeBuilder {
             op: edit.op,
         };
         let mut apply = self.apply(tree, false, pages);
-        let edited = match is_found {
-            true => apply.edit_at(&mut root, at, true, key_edit),
-            false => apply.edit_found(&mut root, at, key_edit),
+        let edited = match known {
+            Known::Entry => apply.edit_at(&mut root, at, true, key_edit),
+            Known::Gap => apply.edit_at(&mut root, at, false, key_edit),
+            Known::Nothing => apply.edit_found(&mut root, at, key_edit),
         };
         let edited = edited.map_err(|e| e.in_table(tree.table))?;
         tree.root = root;

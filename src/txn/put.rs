@@ -153,10 +153,14 @@ impl Draft {
             op: Op::Put(Stored::Inline(entry.value)),
             is_greatest: entry.is_greatest,
         };
-        if !entry.is_greatest && self.edit_if_better(at, edit.key, edit.op, pages)? {
-            return Ok(());
+        let done = match entry.is_greatest {
+            false => self.edit_if_better(at, edit.key, edit.op, pages)?,
+            true => self.append_if_better(at, edit.key, edit.op, pages)?,
+        };
+        match done {
+            true => Ok(()),
+            false => self.push(at, edit, pages),
         }
-        self.push(at, edit, pages)
     }
 
     /// Puts an entry, wherever its value will be stored.

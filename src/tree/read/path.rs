@@ -147,6 +147,17 @@ impl Position {
         result
     }
 
+    /// Moves behind the last entry, in its leaf, where a greater key belongs. Returns false, and is nowhere, if the tree is
+    /// empty.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn go_behind_last<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
+        let found = self.go_to_last(source, root)?;
+        self.index = self.len;
+        Ok(found)
+    }
+
     /// Moves to the first entry that this lower bound allows. Returns false, and is nowhere, if there is none.
     ///
     /// # Errors
