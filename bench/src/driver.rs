@@ -3,6 +3,7 @@
 //! call for is done by its driver in the way its users must do it.
 
 use crate::rows::Work;
+pub use crate::way::Way;
 use std::path::Path;
 
 /// What drivers are told when they open a database.
@@ -13,13 +14,6 @@ pub struct Settings {
     pub cache: u64,
     /// The data do not fit into memory: an engine that has advice for that follows it.
     pub limited: bool,
-}
-
-/// The direction of a scan and what it looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Way {
-    pub backward: bool,
-    pub keys_only: bool,
 }
 
 /// An engine: an open database.

@@ -3,9 +3,9 @@
 use crate::data::Data;
 use crate::driver::{Read, Session, Store, Way, Write};
 use crate::keys::Keys;
+use crate::measured::{check, written};
 use crate::outcome::{Outcome, Sum};
 use crate::rows::Work;
-use crate::work::{check, written};
 
 /// Key number `i` behind all others. The value is chosen by its last bytes.
 fn behind(i: usize) -> [u8; 24] {

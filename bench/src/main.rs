@@ -10,6 +10,7 @@ mod edits;
 mod engine;
 mod keys;
 mod machine;
+mod measured;
 mod outcome;
 #[path = "../../tests/common/patterns.rs"]
 mod patterns;
@@ -25,6 +26,7 @@ mod space;
 mod text;
 mod threads;
 mod variables;
+mod way;
 mod work;
 mod worker;
 

@@ -1,7 +1,7 @@
 //! The rows of the results: names, what is done, on which data, and what their figure is.
 
 use crate::data::Shape;
-use crate::driver::Way;
+use crate::way::Way;
 
 /// A piece of work. Those with parameters are rows of their own for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,15 +144,6 @@ pub struct Row {
     pub says: &'static str,
 }
 
-const FORWARD: Way = Way {
-    backward: false,
-    keys_only: false,
-};
-const BACKWARD: Way = Way {
-    backward: true,
-    keys_only: false,
-};
-
 const fn row(name: &'static str, work: Work, unit: Unit, on: On, group: Group, says: &'static str) -> Row {
     Row {
         name,
@@ -236,10 +227,10 @@ pub const ROWS: &[Row] = &[
     row("get_many", Work::GetMany, Cpu, Each, Lookups, "the lookups of `get`, 16 a call, or one by one without such a call"),
     row("get_begin", Work::GetBegin, Cpu, Each, Lookups, "the lookups of `get`, each in a snapshot begun and ended for it"),
     row("get_renew", Work::GetRenew, Cpu, Each, Lookups, "the same with the call that renews a snapshot, or as `get_begin` without one"),
-    scan("scan", FORWARD, "every entry, one call each; key and value are touched"),
+    scan("scan", Way::FORWARD, "every entry, one call each; key and value are touched"),
     row("scan_many", Work::ScanMany, Cpu, Each, Scans, "the same in the largest portions the engine has"),
     scan("scan_keys", Way { backward: false, keys_only: true }, "every key"),
-    scan("scan_back", BACKWARD, "every entry from the last to the first"),
+    scan("scan_back", Way::BACKWARD, "every entry from the last to the first"),
     scan("scan_back_keys", Way { backward: true, keys_only: true }, "every key from the last to the first"),
     row("seek_10", Work::Seek(10), Cpu, Each, Scans, "a random key and the nine entries behind it; all ten"),
     row("seek_100", Work::Seek(100), Cpu, Each, Scans, "a random key and the 99 entries behind it; all hundred"),
@@ -261,7 +252,7 @@ pub const ROWS: &[Row] = &[
     row("churn", Work::Churn, Cpu, Random, Change, "a fifth of the entries in number: half updates, a quarter deletions, a quarter insertions, 1000 a lazy transaction; an operation"),
     size("file_size_churned", Work::FileSize, Random, "bytes of the files after that"),
     aged(get("get_aged", Lookup::Hit, "`get` on the file that the churn left")),
-    aged(scan("scan_aged", FORWARD, "`scan` of it")),
+    aged(scan("scan_aged", Way::FORWARD, "`scan` of it")),
     aged(commit("commit_durable_aged", 1, true, 1, "`commit_durable` on the file that the churn left")),
     commit("commit_100_aged", 100, true, 1, "`commit_100` on it"),
     commit("commit_1000_aged", 1000, true, 1, "`commit_1000` on it"),
@@ -331,8 +322,4 @@ impl Row {
             _ => false,
         }
     }
-}
-
-impl Way {
-    pub const FORWARD: Way = FORWARD;
 }

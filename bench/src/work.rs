@@ -1,11 +1,12 @@
 //! The work, written once for every engine.
 
-use crate::clock::{timed, worked};
+use crate::clock::timed;
 use crate::data::{Data, Rng, Shape, LONGEST};
 use crate::driver::{Read, Session, Settings, Store, Way, Write};
 use crate::edits;
 use crate::keys::Keys;
 use crate::machine::{self, Limit, Seen, Watch};
+use crate::measured::{check, measured, written};
 use crate::outcome::{Outcome, Sum};
 use crate::rows::{Lookup, Row, Work, ROWS};
 use crate::threads;
@@ -29,34 +30,6 @@ pub struct Runner<S> {
     seen: Seen,
     /// Of the last load, and of the last durable commits of one put: bytes written for each byte.
     written: (f64, f64),
-}
-
-fn measured(operations: usize, work: impl FnOnce() -> u64) -> Outcome {
-    let (sum, spent) = timed(work);
-    Outcome {
-        spent,
-        operations,
-        sum,
-        ..Outcome::default()
-    }
-}
-
-/// Measures what writes: the CPU time is that of everything the engine does because of it, also afterwards.
-pub fn written<S: Store>(store: &S, operations: usize, work: impl FnOnce() -> u64) -> Outcome {
-    let mut done = measured(operations, work);
-    let before = worked();
-    store.finish_background_work();
-    done.spent.cpu += worked() - before;
-    done
-}
-
-/// Sum over all entries, not timed. Also brings a database into memory, and its checksums have been compared.
-pub fn check<S: Store>(store: &S) -> u64 {
-    let mut sum = Sum::default();
-    store
-        .session()
-        .read(|read| read.scan(Way::FORWARD, &mut |key, value| sum.see(key, value)));
-    sum.0
 }
 
 fn lookups<S: Store>(store: &S, keys: &Keys) -> Outcome {

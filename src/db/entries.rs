@@ -7,6 +7,7 @@ use crate::ids::TableId;
 use crate::page::KEY_MAX;
 use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::limits::Limits;
+use crate::tree::read::scan::RangeEnd;
 use crate::tree::write::edits::Op;
 use crate::tree::write::range::KeyRange;
 use crate::txn::{Entry, PutMode, TableIndex};
@@ -176,7 +177,11 @@ impl WriteTxn {
             draft, pages, taken, ..
         } = self;
         let copy = |key: &[u8], value: &[u8]| taken.copy(key, value);
-        if !draft.take_end(at, &limits, range.reverse, pages, copy)? {
+        let end = RangeEnd {
+            limits: &limits,
+            last: range.reverse,
+        };
+        if !draft.take_end(at, end, pages, copy)? {
             return Ok(None);
         }
         draft.pin();
@@ -203,45 +208,6 @@ impl WriteTxn {
             to: to.as_deref(),
         };
         self.draft.remove_range(at, keys, &mut self.pages)
-    }
-}
-
-/// The entry that was taken last, for the caller to look at until the next write.
-#[derive(Default)]
-pub(super) struct TakenEntry {
-    /// Its key and, behind it, its value.
-    bytes: Vec<u8>,
-    key_len: usize,
-}
-
-impl TakenEntry {
-    /// The most bytes of memory that are kept for the next entry.
-    const KEPT: usize = 64 << 10;
-
-    /// Takes a copy of an entry.
-    ///
-    /// # Errors
-    /// `NoMemory`.
-    fn copy(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        if self.bytes.capacity() > TakenEntry::KEPT {
-            self.bytes = Vec::new();
-        }
-        self.bytes.clear();
-        Error::or_room(&mut self.bytes, key.len() + value.len(), "a copy of an entry")?;
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        self.key_len = key.len();
-        Ok(())
-    }
-
-    /// Returns key and value.
-    fn entry(&self) -> (&[u8], &[u8]) {
-        self.bytes.split_at(self.key_len)
-    }
-
-    /// Returns whether `bytes` lie in the copy, which the next entry replaces.
-    pub(super) fn holds(&self, bytes: &[u8]) -> bool {
-        self.bytes.as_ptr_range().contains(&bytes.as_ptr())
     }
 }
 

@@ -1,8 +1,8 @@
 //! The write transaction consists of a draft and of the write lock with which it will be committed. This module has its
 //! beginning, its end and its reading; `entries`, `tables` and `value_writer` have its other calls by subject.
 
-use super::entries::TakenEntry;
 use super::reader::{Reader, Trees};
+use super::taken::TakenEntry;
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};

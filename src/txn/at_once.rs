@@ -9,9 +9,9 @@ use super::draft::{Draft, TableIndex};
 use super::flush::{DraftPages, Edit, Known};
 use crate::error::Result;
 use crate::tree::read::cursor::TreeCursor;
-use crate::tree::read::limits::Limits;
 use crate::tree::read::path::Position;
-use crate::tree::write::at_position::Edited;
+use crate::tree::read::scan::RangeEnd;
+use crate::tree::write::at_position::{Edited, KeyEdit};
 use crate::tree::write::edits::Op;
 
 impl Draft {
@@ -30,7 +30,7 @@ impl Draft {
         );
         let removed = matches!(op, Op::Delete);
         let (position, key) = cursor.entry_position();
-        let edited = self.edit_now(at, (position, Known::Entry), key, op, pages)?;
+        let edited = self.edit_now(at, (position, Known::Entry), KeyEdit { key, op }, pages)?;
         match edited {
             Edited::Here { .. } => cursor.edited(self.builder.version(), removed),
             _ if removed => cursor.deleted(),
@@ -67,7 +67,7 @@ impl Draft {
             return Ok(false);
         }
         let mut end = std::mem::take(&mut self.end);
-        self.edit_now(at, (&mut end.position, Known::Nothing), key, op, pages)?;
+        self.edit_now(at, (&mut end.position, Known::Nothing), KeyEdit { key, op }, pages)?;
         self.end = end;
         Ok(true)
     }
@@ -104,7 +104,7 @@ impl Draft {
         let found = end.position.go_behind_last(&self.pages(), &tree.root);
         let found = found.map_err(|e| self.fail(e.in_table(tree.table)))?;
         let edited = match found {
-            true => self.edit_now(at, (&mut end.position, Known::Gap), key, op, pages)?,
+            true => self.edit_now(at, (&mut end.position, Known::Gap), KeyEdit { key, op }, pages)?,
             false => Edited::LeafGone,
         };
         self.end = end;
@@ -120,10 +120,10 @@ impl Draft {
         &mut self,
         at: TableIndex,
         (position, known): (&mut Position, Known),
-        key: &[u8],
-        op: Op<'_>,
+        key_edit: KeyEdit<'_>,
         pages: &mut P,
     ) -> Result<Edited> {
+        let KeyEdit { key, op } = key_edit;
         let edit = Edit {
             key,
             op,
@@ -147,27 +147,30 @@ impl Draft {
         Ok(edited)
     }
 
-    /// Deletes the first entry within limits, or the last one if `reverse`, after `take` was given its key and value. The
-    /// edits of the table must have been flushed. Returns whether there is one.
+    /// Deletes the entry at an end of a range, after `take` was given its key and value. The edits of the table must have been
+    /// flushed. Returns whether there is one.
     pub fn take_end<P: DraftPages>(
         &mut self,
         at: TableIndex,
-        limits: &Limits,
-        reverse: bool,
+        range: RangeEnd<'_>,
         pages: &mut P,
         take: impl FnOnce(&[u8], &[u8]) -> Result<()>,
     ) -> Result<bool> {
         let tree = &self.tables[at.0].tree;
         debug_assert!(tree.edits.is_empty(), "the edits of the table were flushed");
         let mut end = std::mem::take(&mut self.end);
-        let found = end.go(&self.pages(), &tree.root, limits, reverse);
+        let found = end.go(&self.pages(), &tree.root, range);
         let taken = found.and_then(|found| match found {
             Some(value) => take(&end.key, self.resolve(value)?).map(|()| true),
             None => Ok(false),
         });
         let taken = taken.map_err(|e| self.fail(e.in_table(tree.table)))?;
         if taken {
-            self.edit_now(at, (&mut end.position, Known::Entry), &end.key, Op::Delete, pages)?;
+            let edit = KeyEdit {
+                key: &end.key,
+                op: Op::Delete,
+            };
+            self.edit_now(at, (&mut end.position, Known::Entry), edit, pages)?;
             self.keep_few_pages(at, pages)?;
         }
         self.end = end;

@@ -167,6 +167,7 @@ impl Draft {
                 }?;
             }
             self.builder.apply_edits(&mut space, false, pages)?;
+            self.builder.join_lost(&mut space, pages)?;
             self.builder.place_space(&mut space, pages)?;
         }
         Ok((space.root, space.edits))

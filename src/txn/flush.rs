@@ -281,10 +281,13 @@ impl TreeBuilder {
         // Nobody can use any more what was returned to the caller. Pinned logs are freed with the draft.
         self.pinned = false;
         self.arena.thaw();
-        self.join_lost(tree, pages)?;
         let edits = tree.edits.log().len();
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
         let placing = edits > if scattered { FEW } else { SMALL };
+        if placing {
+            // Pages that are placed meanwhile are joined before.
+            self.join_lost(tree, pages)?;
+        }
         if placing && scattered {
             // Most edits change a leaf of their own, so about as many leaves as edits are to be expected, but hardly more
             // than there are.
@@ -292,7 +295,8 @@ impl TreeBuilder {
             let most = there.saturating_add(there / 8 + 8);
             self.emitter.expect_leaf_per_edit((edits as u64).min(most));
         }
-        self.apply_edits(tree, placing, pages)
+        self.apply_edits(tree, placing, pages)?;
+        self.join_lost(tree, pages)
     }
 
     /// Returns whether applying the tree's edits may take more memory for private pages than they are meant to have.
@@ -413,7 +417,7 @@ impl TreeBuilder {
     }
 
     /// Joins leaves that have lost much by edits at positions.
-    fn join_lost<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+    pub(super) fn join_lost<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
         if !self.arena.has_lost() {
             return Ok(());
         }

@@ -47,6 +47,15 @@ fn go_on<'s, S: PageSource<'s>>(
     Ok(())
 }
 
+/// One end of a range of keys.
+#[derive(Debug, Clone, Copy)]
+pub struct RangeEnd<'l> {
+    /// The range.
+    pub limits: &'l Limits,
+    /// Whether it is the end with the greatest key.
+    pub last: bool,
+}
+
 /// An entry at one end of a range, and the memory with which it is found.
 #[derive(Default)]
 pub struct TreeEnd {
@@ -57,8 +66,7 @@ pub struct TreeEnd {
 }
 
 impl TreeEnd {
-    /// Goes to the first entry within limits, or the last one if `reverse`, and returns its value. Returns `None` if the
-    /// limits hold none.
+    /// Goes to the entry at an end of a range, and returns its value. Returns `None` if the range has none.
     ///
     /// # Errors
     /// `Corrupt`, `NoMemory`.
@@ -66,10 +74,10 @@ impl TreeEnd {
         &mut self,
         source: &S,
         root: &Root,
-        limits: &Limits,
-        reverse: bool,
+        range: RangeEnd<'_>,
     ) -> Result<Option<Stored<'s>>> {
-        let found = match reverse {
+        let RangeEnd { limits, last } = range;
+        let found = match last {
             false => self.position.go_to_lower(source, root, &limits.lower)?,
             true => self.position.go_to_upper(source, root, &limits.upper)?,
         };
@@ -78,7 +86,7 @@ impl TreeEnd {
         }
         self.key.clear();
         self.position.key(source, &mut self.key)?;
-        let outside = match reverse {
+        let outside = match last {
             false => limits.is_behind(&self.key),
             true => limits.is_before(&self.key),
         };

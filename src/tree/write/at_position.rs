@@ -67,12 +67,12 @@ impl Edited {
 }
 
 /// The pages of a tree that is being changed, those of the snapshot and the private ones.
-struct Seen<'x, S> {
+struct AllPages<'x, S> {
     source: S,
     arena: &'x Arena,
 }
 
-impl<S: Prefetch> Prefetch for Seen<'_, S> {
+impl<S: Prefetch> Prefetch for AllPages<'_, S> {
     fn page_size(&self) -> usize {
         self.source.page_size()
     }
@@ -89,7 +89,7 @@ impl<S: Prefetch> Prefetch for Seen<'_, S> {
     }
 }
 
-impl<'x, 'a: 'x, S: PageSource<'a>> PageSource<'x> for Seen<'x, S> {
+impl<'x, 'a: 'x, S: PageSource<'a>> PageSource<'x> for AllPages<'x, S> {
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'x [u8]> {
         match ptr.page.as_private() {
@@ -277,7 +277,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Finds where `key` has its entry or belongs, and returns whether it has one. Returns `None` if the key lacks the
     /// prefix of its leaf, whose bounds have grown. No page of the tree may wait to be written.
     fn find(&mut self, root: &Root, key: &[u8], at: &mut Position) -> Result<Option<bool>> {
-        let pages = Seen {
+        let pages = AllPages {
             source: self.source,
             arena: self.arena,
         };
