@@ -1298,7 +1298,8 @@ KV_API kv_status kv_get_many(const kv_txn *txn, kv_table table, const kv_slice *
     size_t *found);
 
 /**
- * Moves over the next entries and hands them out, up to n at a time. The cursor stands on the last of them.
+ * Moves over the next entries and hands them out, up to n at a time. The cursor then stands on the last of them or, if the
+ * range has fewer than n more, behind it, as after kv_cursor_next() has returned KV_NOTFOUND.
  *
  * @param entries  Receives up to n entries. Their keys are valid until the next call on this cursor, and their values
  *                 as those of kv_cursor_next(). After a failure, the first of them may have been written.
@@ -1321,7 +1322,7 @@ KV_API KV_MUST_CHECK kv_status kv_write_batch(kv_txn *txn, const kv_op *ops, siz
 
 /**
  * Fills a batch with the entries ahead of the cursor, as many as there is room for. The cursor then stands on the last
- * of them, so that the next call continues there.
+ * of them, so that the next call continues there, or behind it if `at_end` is 1.
  *
  * @param batch  Receives key, value, key, value ... (with KV_BATCH_KEYS or KV_BATCH_VALUES: one string for each
  *               entry).

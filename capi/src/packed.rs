@@ -274,7 +274,7 @@ fn fill<R: Reader + ?Sized>(
 }
 
 /// Fills a batch with the entries ahead of the cursor, as many as there is room for. The cursor then stands on the last
-/// of them, so that the next call continues there.
+/// of them, so that the next call continues there, or behind it if `at_end` is 1.
 ///
 /// @param batch  Receives key, value, key, value ... (with KV_BATCH_KEYS or KV_BATCH_VALUES: one string for each
 ///               entry).

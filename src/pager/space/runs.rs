@@ -13,8 +13,9 @@ const SHORT: usize = 16;
 pub(in crate::pager) struct RunSet {
     /// The number of pages of each run, by its first page.
     by_page: PageMap<u64>,
-    /// The first pages of the runs of 0, 1, 2 ... pages.
-    short: [PageMap<()>; SHORT],
+    /// The first pages of the runs of 0, 1, 2 ... pages. A set that never had a short run has no maps, because each commit
+    /// makes and drops empty sets.
+    short: Vec<PageMap<()>>,
     /// The longer runs, as their number of pages and their first page.
     long: BTreeSet<(u64, PageNo)>,
     total: u64,
@@ -120,12 +121,19 @@ impl RunSet {
 
     fn put_in(&mut self, run: Run) {
         self.by_page.insert(run.first, run.pages);
-        match self.short.get_mut(to_usize(run.pages)) {
-            Some(runs) => {
-                runs.insert(run.first, ());
-                self.incomplete |= runs.is_incomplete();
+        if run.pages >= SHORT as u64 {
+            self.long.insert((run.pages, run.first));
+        } else {
+            if self.short.is_empty() && self.short.try_reserve_exact(SHORT).is_ok() {
+                self.short.resize_with(SHORT, PageMap::default);
             }
-            None => drop(self.long.insert((run.pages, run.first))),
+            match self.short.get_mut(to_usize(run.pages)) {
+                Some(runs) => {
+                    runs.insert(run.first, ());
+                    self.incomplete |= runs.is_incomplete();
+                }
+                None => self.incomplete = true,
+            }
         }
         self.incomplete |= self.by_page.is_incomplete();
         self.total += run.pages;
@@ -133,9 +141,10 @@ impl RunSet {
 
     fn take_out(&mut self, run: Run) {
         self.by_page.remove(run.first);
-        match self.short.get_mut(to_usize(run.pages)) {
-            Some(runs) => runs.remove(run.first),
-            None => drop(self.long.remove(&(run.pages, run.first))),
+        if run.pages >= SHORT as u64 {
+            self.long.remove(&(run.pages, run.first));
+        } else if let Some(runs) = self.short.get_mut(to_usize(run.pages)) {
+            runs.remove(run.first);
         }
         self.total -= run.pages;
     }
