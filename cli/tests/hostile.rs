@@ -277,9 +277,11 @@ fn what_is_restored_over_a_private_file_is_never_readable_for_others() {
 
 /// Runs `restore` until it has its handlers, sends it a signal, and ends its input. Returns its exit status.
 fn restore_gets(folder: &Folder, signal: &str, begin: &str) -> Option<i32> {
-    let mut command = Command::new("sh");
+    // Whoever runs the tests may ignore the signal, as nohup does, and the command would inherit that.
+    let mut command = Command::new("env");
     command
-        .args(["-c", &format!("{begin} exec '{KV}' restore - new")])
+        .args(["--default-signal=HUP,INT,TERM", "sh", "-c"])
+        .arg(format!("{begin} exec '{KV}' restore - new"))
         .current_dir(folder.path());
     let child = command.stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().expect("the command");
