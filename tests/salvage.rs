@@ -296,7 +296,8 @@ fn a_lost_slot_is_told() {
         txn.put(TableId::MAIN, &[key], b"", PutMode::Set).expect("put");
         txn.commit().expect("commit")
     };
-    let newest = (0..10).map(put).last().expect("a commit");
+    let commits: Vec<_> = (0..10).map(put).collect();
+    let newest = *commits.last().expect("a commit");
     // As after a kill: nothing has closed it.
     let image = std::fs::read(&path).expect("read");
     let sound = save(&dir, &image).expect("salvage");

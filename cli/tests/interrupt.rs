@@ -129,7 +129,7 @@ fn the_end_of_the_input_that_comes_with_a_signal_commits_nothing() {
             }
             std::thread::sleep(Duration::from_millis(round));
             // What fills the pipe gets the signal, too, and dies of it.
-            kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("kill");
+            kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("kill");
             drop(to);
             let output = child.wait_with_output().expect("an answer");
             let said = String::from_utf8_lossy(&output.stderr);
