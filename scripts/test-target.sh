@@ -73,8 +73,8 @@ if [ -z "$machine" ]; then
     programs="$B/tests/cpp $B/tests/hpp-17 $B/tests/hpp-20"
 else
     tools="$tools CXX="
-    tests=$(echo "$tests" | grep -vx 'fork\|misuse\|waiting')
-    skip "fork, misuse and waiting are not run under an emulator"
+    tests=$(echo "$tests" | grep -vx 'fork\|clone\|misuse\|waiting')
+    skip "fork, clone, misuse and waiting are not run under an emulator"
     # As under valgrind: some do in more than five minutes what takes a processor seconds.
     export KV_TEST_QUICK=1
 fi
