@@ -44,75 +44,39 @@ impl Draft {
     pub(super) fn edit_if_better<P: DraftPages>(
         &mut self,
         at: TableIndex,
-        key: &[u8],
-        op: Op<'_>,
+        edit: Edit<'_>,
         pages: &mut P,
     ) -> Result<bool> {
         // Transactions that only write pin nothing.
         match self.builder.is_pinned() {
-            true => self.edit_behind_look(at, key, op, pages),
+            true => self.edit_behind_look(at, edit, pages),
             false => Ok(false),
         }
     }
 
     #[inline(never)]
-    fn edit_behind_look<P: DraftPages>(
-        &mut self,
-        at: TableIndex,
-        key: &[u8],
-        op: Op<'_>,
-        pages: &mut P,
-    ) -> Result<bool> {
-        if !self.builder.edits_at_once() || !self.table(at).tree.edits.is_empty() {
-            return Ok(false);
-        }
-        let mut end = std::mem::take(&mut self.end);
-        self.edit_now(at, (&mut end.position, Known::Nothing), KeyEdit { key, op }, pages)?;
-        self.end = end;
-        Ok(true)
-    }
-
-    /// Puts an entry whose key is greater than every other at once, if that is better than to collect it, and returns whether
-    /// it did.
-    #[inline(always)]
-    pub(super) fn append_if_better<P: DraftPages>(
-        &mut self,
-        at: TableIndex,
-        key: &[u8],
-        op: Op<'_>,
-        pages: &mut P,
-    ) -> Result<bool> {
-        match self.builder.is_pinned() {
-            true => self.append_behind_look(at, key, op, pages),
-            false => Ok(false),
-        }
-    }
-
-    #[inline(never)]
-    fn append_behind_look<P: DraftPages>(
-        &mut self,
-        at: TableIndex,
-        key: &[u8],
-        op: Op<'_>,
-        pages: &mut P,
-    ) -> Result<bool> {
+    fn edit_behind_look<P: DraftPages>(&mut self, at: TableIndex, edit: Edit<'_>, pages: &mut P) -> Result<bool> {
+        let Edit { key, op, is_greatest } = edit;
         let tree = &self.tables[at.0].tree;
         if !self.builder.edits_at_once() || !tree.edits.is_empty() {
             return Ok(false);
         }
         let mut end = std::mem::take(&mut self.end);
-        let found = end.position.go_behind_last(&self.pages(), &tree.root);
-        let found = found.map_err(|e| self.fail(e.in_table(tree.table)))?;
-        let edited = match found {
-            true => self.edit_now(at, (&mut end.position, Known::Gap), KeyEdit { key, op }, pages)?,
-            false => Edited::LeafGone,
-        };
+        let mut known = Known::Nothing;
+        if is_greatest {
+            let found = end.position.go_behind_last(&self.pages(), &tree.root);
+            if !found.map_err(|e| self.fail(e.in_table(tree.table)))? {
+                return Ok(false);
+            }
+            known = Known::Gap;
+        }
+        let edited = self.edit_now(at, (&mut end.position, known), KeyEdit { key, op }, pages)?;
         self.end = end;
-        if matches!(edited, Edited::Here { .. }) {
+        if is_greatest && matches!(edited, Edited::Here { .. }) {
             let noted = self.table_mut(at).note_greatest(key);
             noted.map_err(|e| self.fail(e))?;
         }
-        Ok(found)
+        Ok(true)
     }
 
     /// Makes an edit at once, where the position leads in the tree as it is now or where a search finds the key. No edits of the key may wait. An edit that cannot be made at once waits like any other.

@@ -153,11 +153,7 @@ impl Draft {
             op: Op::Put(Stored::Inline(entry.value)),
             is_greatest: entry.is_greatest,
         };
-        let done = match entry.is_greatest {
-            false => self.edit_if_better(at, edit.key, edit.op, pages)?,
-            true => self.append_if_better(at, edit.key, edit.op, pages)?,
-        };
-        match done {
+        match self.edit_if_better(at, edit, pages)? {
             true => Ok(()),
             false => self.push(at, edit, pages),
         }
@@ -221,10 +217,10 @@ impl Draft {
             op: Op::Delete,
             is_greatest: false,
         };
-        if self.edit_if_better(at, key, Op::Delete, pages)? {
-            return Ok(());
+        match self.edit_if_better(at, edit, pages)? {
+            true => Ok(()),
+            false => self.push(at, edit, pages),
         }
-        self.push(at, edit, pages)
     }
 
     /// Returns whether a value of `len` bytes is stored in the leaf beside `key`.

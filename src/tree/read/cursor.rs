@@ -251,13 +251,7 @@ impl TreeCursor {
                 if index + 1 < self.high {
                     return self.stand_on(t, index + 1).map(|()| true);
                 }
-                if self.high < self.position.in_leaf().1 {
-                    self.park(CursorState::AfterLast);
-                    return Ok(false);
-                }
-                self.forget();
-                self.position.next_leaf(t.source)?;
-                self.arrive(t, CursorState::AfterLast)
+                self.leave_leaf_forward(t, self.position.in_leaf().1)
             }
             CursorState::InGap if self.knows_gap && self.is_fresh(t.version) => self.forward_from_gap(t),
             _ => self.search_own_key(|w, key| w.at_or_after(t, key, false)),
@@ -283,13 +277,7 @@ impl TreeCursor {
                 if index > self.low {
                     return self.stand_on(t, index - 1).map(|()| true);
                 }
-                if self.low > 0 {
-                    self.park(CursorState::BeforeFirst);
-                    return Ok(false);
-                }
-                self.forget();
-                self.position.prev_leaf(t.source)?;
-                self.arrive(t, CursorState::BeforeFirst)
+                self.leave_leaf_backward(t)
             }
             CursorState::InGap if self.knows_gap && self.is_fresh(t.version) => self.backward_from_gap(t),
             _ => self.search_own_key(|w, key| w.at_or_before(t, key, false)),

@@ -1,4 +1,4 @@
-//! Edits where a tree cursor stands, and the gap that a removed entry leaves.
+//! Edits where a tree cursor stands, the gap that a removed entry leaves, and the way out of it and of its leaf.
 //!
 //! A cursor that deletes what it comes to would have to find its place again with each step. So it keeps its position: in
 //! the leaf that has lost the entry, the one behind it has now the same number.
@@ -77,6 +77,24 @@ impl TreeCursor {
         if behind < self.high {
             return self.leave_gap(t, behind).map(|()| true);
         }
+        self.leave_leaf_forward(t, len)
+    }
+
+    /// Moves to the entry before a gap whose place is known. Returns false, and stands at the start, if there is none.
+    pub(super) fn backward_from_gap<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
+        let (behind, _) = self.position.in_leaf();
+        if behind > self.low {
+            return self.leave_gap(t, behind - 1).map(|()| true);
+        }
+        self.leave_leaf_backward(t)
+    }
+
+    /// Moves to the first entry of the next leaf, or to the end if the limits end in this leaf of `len` entries.
+    pub(super) fn leave_leaf_forward<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        t: &TreeView<'_, S>,
+        len: usize,
+    ) -> Result<bool> {
         if self.high < len {
             self.park(CursorState::AfterLast);
             return Ok(false);
@@ -86,12 +104,8 @@ impl TreeCursor {
         self.arrive(t, CursorState::AfterLast)
     }
 
-    /// Moves to the entry before a gap whose place is known. Returns false, and stands at the start, if there is none.
-    pub(super) fn backward_from_gap<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
-        let (behind, _) = self.position.in_leaf();
-        if behind > self.low {
-            return self.leave_gap(t, behind - 1).map(|()| true);
-        }
+    /// Moves to the last entry of the leaf before, or to the start if the limits begin in this leaf.
+    pub(super) fn leave_leaf_backward<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         if self.low > 0 {
             self.park(CursorState::BeforeFirst);
             return Ok(false);
