@@ -1,9 +1,10 @@
-//! Small tools for all rooms. The checksum, CRC-32C, is in this file.
+//! Small tools for all rooms.
 //!
 //! | file       | subject                                                                    |
 //! |------------|----------------------------------------------------------------------------|
 //! | `atomic`   | the atomic integers that processes share                                   |
 //! | `bytes`    | little-endian integers inside byte slices, and comparisons of byte strings |
+//! | `checksum` | the checksum of pages, records and slots, CRC-32C                          |
 //! | `hash`     | the hash of a key                                                          |
 //! | `lock`     | locks that a panic does not poison, and that allocate nothing              |
 //! | `memory`   | whether memory is short                                                    |
@@ -14,6 +15,7 @@
 
 pub mod atomic;
 pub mod bytes;
+mod checksum;
 pub mod hash;
 pub mod lock;
 pub mod memory;
@@ -22,7 +24,4 @@ pub mod seeded;
 pub mod short;
 pub mod shown;
 
-/// Returns the CRC-32C (Castagnoli) of `bytes`, which is the checksum of every page, chain piece and meta slot.
-pub fn crc32c(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes)
-}
+pub use checksum::crc32c;
