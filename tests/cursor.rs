@@ -4,7 +4,7 @@ mod common;
 
 use common::api::{open, Base, Door, Entry, Fail, Move, Setup, Span, Writes};
 use common::compare::agree;
-use kv::{Cursor, Db, Options, PutMode, Range, Seek, TableId, WriteOptions};
+use kv::{Cursor, Db, Options, PutMode, Range, Reader, Seek, TableId, WriteOptions};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::Path;
@@ -346,5 +346,70 @@ fn nth_rank_and_percentile_agree() {
         for (percent, n) in percentiles {
             go(txn.as_mut(), cursor, &[(Move::Percentile(percent), &keys[n])]);
         }
+    }
+}
+
+/// A cursor may outlive its transaction, and the entry on which it stood may have moved since then. An edit finds the key
+/// again and changes that entry, or says that there is none.
+#[test]
+fn a_cursor_of_an_ended_transaction_edits_its_key_or_nothing() {
+    for refreshed in [false, true] {
+        let options = Options {
+            memory: true,
+            ..Options::default()
+        };
+        let db = Db::open(Path::new(""), &options).expect("open");
+        let write = || db.begin_write(WriteOptions::default()).expect("begin");
+        let mut txn = write();
+        for i in 0..2_000u32 {
+            let key = (2 * i + 1).to_be_bytes();
+            txn.put(TableId::MAIN, &key, &[0; 100], PutMode::Append).expect("put");
+        }
+        txn.commit().expect("commit");
+        let mut cursors = Vec::new();
+        let mut read = db.begin_read().expect("read");
+        if refreshed {
+            let mut txn = write();
+            txn.put(TableId::MAIN, b"", b"", PutMode::Set).expect("put");
+            txn.commit().expect("commit");
+            read.refresh().expect("refresh");
+        }
+        for key in [1u32, 777, 3_999] {
+            let mut cursor = Cursor::new(&mut &read, TableId::MAIN, &Range::default()).expect("cursor");
+            assert!(cursor.seek(&mut &read, &key.to_be_bytes(), Seek::Eq).expect("seek"));
+            cursors.push((key, cursor));
+            let mut txn = write();
+            let mut cursor = Cursor::new(&mut txn, TableId::MAIN, &Range::default()).expect("cursor");
+            assert!(cursor.seek(&mut txn, &key.to_be_bytes(), Seek::Eq).expect("seek"));
+            cursors.push((key, cursor));
+        }
+        drop(read);
+        // Every leaf gets entries and moves, so that positions of before lead elsewhere.
+        for part in 0..4u32 {
+            let mut txn = write();
+            for i in (part..2_000).step_by(4) {
+                txn.put(TableId::MAIN, &(2 * i).to_be_bytes(), &[1; 100], PutMode::Set)
+                    .expect("put");
+            }
+            txn.commit().expect("commit");
+        }
+        let mut gone = BTreeSet::new();
+        for (key, mut cursor) in cursors {
+            let mut txn = write();
+            let deleted = cursor.delete(&mut txn);
+            assert_eq!(deleted.is_ok(), gone.insert(key), "delete of {key}: {deleted:?}");
+            txn.commit().expect("commit");
+        }
+        let read = db.begin_read().expect("read");
+        for i in 0..2_000u32 {
+            let odd = 2 * i + 1;
+            let found = (&read).get(TableId::MAIN, &odd.to_be_bytes()).expect("get");
+            assert_eq!(found.is_none(), gone.contains(&odd), "key {odd}");
+            assert!((&read)
+                .get(TableId::MAIN, &(2 * i).to_be_bytes())
+                .expect("get")
+                .is_some());
+        }
+        db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
     }
 }

@@ -6,7 +6,7 @@ mod common;
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Result;
-use kv::{Db, Options, PutMode, Reader, TableId, WriteOptions};
+use kv::{Cursor, Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
 
 /// Puts `count` entries with random keys in `commits` transactions that apply `write_memory` bytes of edits at a time: the
 /// share of branches and leaves that is used.
@@ -95,6 +95,40 @@ fn private_pages_are_bounded() -> Result<()> {
         most = most.max(txn.stat().private_pages);
     }
     assert!(most < (80 << 20) / 4096, "{most} private pages");
+    txn.commit()?;
+    db.check(true, &mut |fault| panic!("{fault:?}"))?;
+    Ok(())
+}
+
+/// Edits at cursors leave no more private pages than memory is meant for either, over however many tables they are spread.
+#[test]
+fn private_pages_of_many_tables_are_bounded() -> Result<()> {
+    let dir = TempDir::new("density-tables");
+    let options = Options {
+        write_memory: 64 << 10,
+        ..Options::default()
+    };
+    let db = Db::open(&dir.file("a.kv"), &options)?;
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    let mut tables = Vec::new();
+    for n in 0..20 {
+        let table = txn.table_create(format!("table {n}").as_bytes(), false)?;
+        for i in 0..9_000u32 {
+            txn.put(table, &i.to_be_bytes(), &[n; 100], PutMode::Append)?;
+        }
+        tables.push(table);
+    }
+    txn.commit()?;
+    let (mut txn, mut most) = (db.begin_write(WriteOptions::default())?, 0);
+    for table in tables {
+        let mut cursor = Cursor::new(&mut txn, table, &Range::default())?;
+        while cursor.next(&mut txn)? {
+            cursor.put(&mut txn, &[0xFF; 100])?;
+            most = most.max(txn.stat().private_pages);
+        }
+    }
+    // The limit is 16 times the memory, 256 pages.
+    assert!(most < 300, "{most} private pages");
     txn.commit()?;
     db.check(true, &mut |fault| panic!("{fault:?}"))?;
     Ok(())

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::KEY_MAX;
 use crate::tree::read::cursor::TreeCursor;
+use crate::tree::read::end::RangeEnd;
 use crate::tree::read::limits::Limits;
-use crate::tree::read::scan::RangeEnd;
 use crate::tree::write::edits::Op;
 use crate::tree::write::range::KeyRange;
 use crate::txn::{Entry, PutMode, TableIndex};
@@ -176,12 +176,11 @@ impl WriteTxn {
         let WriteTxn {
             draft, pages, taken, ..
         } = self;
-        let copy = |key: &[u8], value: &[u8]| taken.copy(key, value);
         let end = RangeEnd {
             limits: &limits,
             last: range.reverse,
         };
-        if !draft.take_end(at, end, pages, copy)? {
+        if !draft.take_end(at, end, taken, pages)? {
             return Ok(None);
         }
         draft.pin();

@@ -9,7 +9,6 @@
 //! | `read`         | the read transaction                                                  |
 //! | `write`        | the write transaction: beginning, end, reading                        |
 //! | `entries`      | the write transaction: puts and deletes                               |
-//! | `taken`        | the entry that a write transaction took last                          |
 //! | `tables`       | the write transaction: creating, renaming, clearing, dropping tables  |
 //! | `value_writer` | the write transaction: values written in parts                        |
 //! | `cursor`       | a position in a table                                                 |
@@ -22,7 +21,6 @@ mod options;
 mod read;
 mod reader;
 mod tables;
-mod taken;
 mod types;
 mod value_writer;
 mod waiting;

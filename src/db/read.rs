@@ -79,8 +79,6 @@ pub struct ReadTxn {
     roots: FoundRoots,
     pinned: PinnedBytes,
     leaf_hints: LeafHints,
-    /// How often a refresh has moved to another commit. A path found in an earlier snapshot is not valid in this one.
-    version: u64,
 }
 
 impl std::fmt::Debug for ReadTxn {
@@ -108,7 +106,6 @@ impl ReadTxn {
             snapshot,
             roots: FoundRoots::default(),
             pinned: PinnedBytes::default(),
-            version: 0,
         }
     }
 
@@ -144,7 +141,7 @@ impl ReadTxn {
     /// Returns the [`TreeRef::version`] of all trees of this transaction.
     #[inline(always)]
     pub(crate) fn version(&self) -> u64 {
-        self.version
+        self.id().get()
     }
 
     #[inline(always)]
@@ -251,7 +248,6 @@ impl ReadTxn {
         // What was remembered of a commit is forgotten with it, also if the move to another ended in an error.
         if self.id() != before || matches!(moved, Ok(true)) {
             self.roots = FoundRoots::default();
-            self.version += 1;
         }
         self.pinned.clear();
         moved.map(|_| ())
@@ -267,7 +263,7 @@ impl Trees for &ReadTxn {
         Ok(TreeRef {
             source: self.source(),
             root: self.root(table)?,
-            version: self.version,
+            version: self.version(),
         })
     }
 

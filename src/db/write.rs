@@ -2,14 +2,13 @@
 //! beginning, its end and its reading; `entries`, `tables` and `value_writer` have its other calls by subject.
 
 use super::reader::{Reader, Trees};
-use super::taken::TakenEntry;
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
 use crate::pager::{Durability, PageWriter};
 use crate::tree::read::cursor::TreeCursor;
-use crate::txn::{CommitMode, Draft, Entry, Pages, TableIndex, TreeRef, UnfinishedValues, WriteStat};
+use crate::txn::{CommitMode, Draft, Entry, Pages, TableIndex, TakenEntry, TreeRef, UnfinishedValues, WriteStat};
 
 /// The write transaction, which begins with [`Db::begin_write`](super::Db::begin_write). There is one at a time in all
 /// processes.

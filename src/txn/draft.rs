@@ -20,8 +20,9 @@ use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
 use crate::page::PAGE_MAX;
 use crate::pager::{Descriptor, Pager};
+use crate::tree::read::end::TreeEnd;
 use crate::tree::read::lookup;
-use crate::tree::read::scan::TreeEnd;
+use crate::tree::read::path::Position;
 use crate::tree::write::edits::{Op, RecordPos};
 use crate::tree::write::range::KeyRange;
 use crate::util::seeded::{self, Bug};
@@ -54,8 +55,10 @@ pub struct Draft {
     leaf_hints: LeafHints,
     /// Values that were returned to the caller and do not lie in one piece anywhere else.
     pub(super) pinned_values: PinnedBytes,
-    /// The memory with which an end of a tree is found.
-    pub(super) end: TreeEnd,
+    /// The first and the last entry of the tree whose ends were looked for last, as positions that remember their paths.
+    pub(super) ends: [TreeEnd; 2],
+    /// Memory for the position of a key that is searched for.
+    pub(super) searched: Position,
     /// The reason why the draft can only be dropped, if there is one.
     failure: OnceLock<String>,
 }
@@ -82,7 +85,8 @@ impl Draft {
             builder,
             leaf_hints: LeafHints::default(),
             pinned_values: PinnedBytes::default(),
-            end: TreeEnd::default(),
+            ends: Default::default(),
+            searched: Position::default(),
             failure: OnceLock::new(),
         }
     }
@@ -210,7 +214,7 @@ impl Draft {
         at_hand.then_some(self.recent)
     }
 
-    /// Returns the number that rises whenever a tree may have changed.
+    /// Returns the number that changes whenever a tree may have changed.
     #[inline(always)]
     pub fn version(&self) -> u64 {
         self.builder.version()

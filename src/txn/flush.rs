@@ -19,16 +19,16 @@ use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::PageSink;
 use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
-use crate::tree::read::path::Position;
 use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
-use crate::tree::write::at_position::{Edited, KeyEdit};
+use crate::tree::write::at_position::{Edited, KeyEdit, Spot, Valid};
 use crate::tree::write::edits::Op;
 use crate::tree::write::emit::Emitter;
 use crate::tree::write::range::KeyRange;
 use crate::tree::write::values::release_value;
 use crate::util::bytes::to_usize;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 
 /// If a flush may leave more bytes of private pages than this, it places finished pages although the transaction goes
@@ -52,7 +52,7 @@ const FEW: usize = 128;
 const TOGETHER: u64 = 32;
 /// Up to this part of the private pages that memory is meant for, the edits of transactions that look before they write
 /// are made at once. Beyond it, scattered edits are better sorted: each then changes its leaf together with others.
-const AT_ONCE: usize = 2;
+const AT_ONCE_PART: usize = 2;
 /// The number of pages that a range delete may drop unread beyond those of the database. It bounds the work on damaged
 /// trees that share pages.
 const DROPPED_SLACK: u64 = 1 << 32;
@@ -104,15 +104,40 @@ pub struct Edit<'e> {
     pub is_greatest: bool,
 }
 
-/// What is known of a position at which an edit is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
-    /// It leads to the entry of the key.
-    Entry,
-    /// It leads to where the key, which has no entry, belongs.
-    Gap,
-    /// Nothing: the key has to be searched for.
-    Nothing,
+impl<'e> Edit<'e> {
+    /// Returns what the tree is told of it.
+    pub(super) fn of_key(self) -> KeyEdit<'e> {
+        KeyEdit {
+            key: self.key,
+            op: self.op,
+        }
+    }
+}
+
+/// What tells apart the states of the trees of all drafts of this process. A cursor keeps it with its position, in which an
+/// edit trusts, so no draft has a number that another had before: cursors may outlive their transactions. Nor is any of
+/// them the id of a commit, which tells apart what read transactions see.
+#[derive(Clone, Copy)]
+struct Version(u64);
+
+impl Version {
+    /// Numbers come in blocks of this many, so that hardly any takes an atomic step.
+    const BLOCK: u64 = 1 << 16;
+
+    /// Returns the first number of a block that nobody has.
+    fn first() -> Version {
+        static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+        Version(NEXT.fetch_add(Version::BLOCK, Relaxed))
+    }
+
+    /// Goes on to another number.
+    #[inline(always)]
+    fn rise(&mut self) {
+        self.0 += 1;
+        if self.0 % Version::BLOCK == 0 {
+            *self = Version::first();
+        }
+    }
 }
 
 /// What a draft builds its trees with: the arena of private pages, and the budget of edits that wait to be flushed.
@@ -132,12 +157,12 @@ pub(super) struct TreeBuilder {
     pub(super) held: bool,
     /// The memory of logs that were flushed while bytes were pinned.
     pinned_logs: Vec<Vec<Vec<u8>>>,
-    /// A number that rises whenever a tree may have changed.
-    version: u64,
+    /// A number that changes whenever a tree may have changed.
+    version: Version,
+    /// A number that changes whenever a page of a tree may have moved.
+    paths: Version,
     /// Whether something was written, so that the commit is not empty.
     changed: bool,
-    /// The number of private pages from which on edits at positions place some.
-    many: usize,
 }
 
 impl TreeBuilder {
@@ -145,7 +170,7 @@ impl TreeBuilder {
     /// edits of the main table.
     pub(super) fn new(pager: Arc<Pager>, base: Descriptor, budget: usize) -> (TreeBuilder, WriteSet) {
         let Spare { arena, emitter, edits } = Spare::take(pager.page_size());
-        let mut builder = TreeBuilder {
+        let builder = TreeBuilder {
             pager,
             base,
             arena,
@@ -155,11 +180,10 @@ impl TreeBuilder {
             pinned: false,
             held: false,
             pinned_logs: Vec::new(),
-            version: 1,
+            version: Version::first(),
+            paths: Version::first(),
             changed: false,
-            many: 0,
         };
-        builder.many = builder.most_pages();
         (builder, edits)
     }
 
@@ -177,7 +201,23 @@ impl TreeBuilder {
     }
 
     pub(super) fn version(&self) -> u64 {
-        self.version
+        self.version.0
+    }
+
+    /// Returns the number that changes whenever a page of a tree may have moved.
+    pub(super) fn paths(&self) -> u64 {
+        self.paths.0
+    }
+
+    /// Takes note that a tree has changed, but for what was kept.
+    #[inline(always)]
+    fn note_change(&mut self, kept: Valid) {
+        if kept < Valid::Positions {
+            self.version.rise();
+        }
+        if kept < Valid::Paths {
+            self.paths.rise();
+        }
     }
 
     pub(super) fn is_changed(&self) -> bool {
@@ -284,10 +324,6 @@ impl TreeBuilder {
         let edits = tree.edits.log().len();
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
         let placing = edits > if scattered { FEW } else { SMALL };
-        if placing {
-            // Pages that are placed meanwhile are joined before.
-            self.join_lost(tree, pages)?;
-        }
         if placing && scattered {
             // Most edits change a leaf of their own, so about as many leaves as edits are to be expected, but hardly more
             // than there are.
@@ -325,7 +361,7 @@ impl TreeBuilder {
         let placing = placing && pages.prepare_to_place()?;
         // Pinned bytes may lie in pages that this transaction placed before and gives back now.
         pages.keep_released(self.pinned);
-        self.version += 1;
+        self.note_change(Valid::Nothing);
         // A long value that a later edit of its key has replaced will never be in the tree, so its pages are given
         // back.
         let mut replaced: Vec<Vec<u8>> = Vec::new();
@@ -349,65 +385,51 @@ impl TreeBuilder {
         Ok(())
     }
 
-    /// Makes an edit at once, where the position leads in the tree as it is now, or where a search finds its key. There are
-    /// no other edits of its key that wait to be flushed.
+    /// Makes an edit at once. There are no other edits of its key that wait to be flushed.
     pub(super) fn edit_at<P: DraftPages>(
         &mut self,
         tree: &mut DraftTree,
-        (at, known): (&mut Position, Known),
-        edit: Edit<'_>,
+        spot: Spot<'_>,
+        edit: KeyEdit<'_>,
         pages: &mut P,
     ) -> Result<Edited> {
         if self.held && self.pinned {
             // Later edits of a batch may come from the bytes that this one would change.
-            return Ok(Edited::Refused { same_pages: true });
+            return Ok(Edited::Refused(Valid::Positions));
         }
         self.pager.check_fork()?;
         self.unpin();
         pages.keep_released(false);
         let mut root = tree.root;
-        let key_edit = KeyEdit {
-            key: edit.key,
-            op: edit.op,
-        };
-        let mut apply = self.apply(tree, false, pages);
-        let edited = match known {
-            Known::Entry => apply.edit_at(&mut root, at, true, key_edit),
-            Known::Gap => apply.edit_at(&mut root, at, false, key_edit),
-            Known::Nothing => apply.edit_found(&mut root, at, key_edit),
-        };
+        let edited = self.apply(tree, false, pages).edit(&mut root, spot, edit);
         let edited = edited.map_err(|e| e.in_table(tree.table))?;
         tree.root = root;
         self.changed = true;
-        self.version += u64::from(!edited.same_pages());
+        self.note_change(edited.still_valid());
         Ok(edited)
     }
 
-    /// Returns whether edits are better made at once than collected: the transaction looks before it writes, so the leaf is
-    /// at hand, and has changed few pages, so that they are likely to be changed again before they are placed.
+    /// Returns whether edits are better made at once than collected, in a transaction that looks before it writes, so that
+    /// the leaf is at hand: it has changed few pages, so that they are likely to be changed again before they are placed.
     pub(super) fn edits_at_once(&self) -> bool {
-        self.pinned && !self.held && self.arena.len() < self.most_pages() / AT_ONCE
+        !self.held && self.arena.len() < self.most_pages() / AT_ONCE_PART
     }
 
-    /// Returns whether edits at positions have left more private pages than memory is meant for.
+    /// Returns whether edits at positions have left more private pages than memory is meant for, which can be placed.
     #[inline(always)]
     pub(super) fn has_many_pages(&self) -> bool {
-        self.arena.len() > self.many
+        self.arena.len() > self.most_pages() && !self.pinned
     }
 
-    /// Places the private pages of the tree. That is done each time for a good many, because a page that was placed is
-    /// copied again if it is edited again.
+    /// Places the private pages of a tree if there are any, because those of all trees are too many.
     #[cold]
     pub(super) fn place_many<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
-        if !pages.prepare_to_place()? {
+        if !tree.root.ptr.page.is_private() || !pages.prepare_to_place()? {
             return Ok(());
         }
-        self.join_lost(tree, pages)?;
-        self.version += 1;
+        self.note_change(Valid::Nothing);
         let placed = self.apply(tree, true, pages).place_all(tree.root);
         tree.root = placed.map_err(|e| e.in_table(tree.table))?;
-        // Pages of other trees are still there.
-        self.many = self.arena.len() + self.most_pages();
         Ok(())
     }
 
@@ -418,10 +440,10 @@ impl TreeBuilder {
 
     /// Joins leaves that have lost much by edits at positions.
     pub(super) fn join_lost<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
-        if !self.arena.has_lost() {
+        if !self.arena.has_losses() {
             return Ok(());
         }
-        self.version += 1;
+        self.note_change(Valid::Nothing);
         let joined = self.apply(tree, false, pages).join_lost(tree.root);
         tree.root = joined.map_err(|e| e.in_table(tree.table))?;
         Ok(())
@@ -474,7 +496,7 @@ impl TreeBuilder {
         let before = tree.root.ptr.entries;
         let removed = self.apply(tree, false, pages).remove_range(tree.root, keys);
         tree.root = removed.map_err(|e| e.in_table(tree.table))?;
-        self.version += 1;
+        self.note_change(Valid::Nothing);
         self.changed |= tree.root.ptr.entries != before;
         self.unpin();
         Ok(before.saturating_sub(tree.root.ptr.entries))
@@ -492,7 +514,7 @@ impl TreeBuilder {
             }
         }
         self.forget_log(tree);
-        self.version += 1;
+        self.note_change(Valid::Nothing);
         Ok(())
     }
 

@@ -14,6 +14,7 @@
 //! | `commit`     | the order of a commit                                                     |
 //! | `space_tree` | the entries of the tree of dead extents                                   |
 //! | `pinned`     | bytes that were returned to the caller and must stay                      |
+//! | `taken`      | the entry that was taken last from an end of a table                      |
 //! | `spare`      | memory that one transaction leaves to the next                            |
 
 mod at_once;
@@ -28,6 +29,7 @@ mod put;
 mod space_tree;
 mod spare;
 mod table;
+mod taken;
 mod unfinished;
 mod write_set;
 
@@ -39,4 +41,5 @@ pub use pinned::PinnedBytes;
 pub use put::{Entry, PutMode};
 pub use space_tree::DeadExtents;
 pub use table::DraftTable;
+pub use taken::TakenEntry;
 pub use unfinished::{UnfinishedValue, UnfinishedValues};

@@ -161,6 +161,6 @@ pub struct TreeRef<'a> {
     /// Its root.
     pub root: Root,
     /// A number that changes whenever the tree may have changed, so that a path found under another version must be
-    /// found again. In a read transaction it changes only when a refresh moves to another commit.
+    /// found again. In a read transaction it is the id of the commit.
     pub version: u64,
 }

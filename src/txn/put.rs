@@ -10,7 +10,7 @@ use crate::page::leaf_build::is_value_inline;
 use crate::page::suffix::KEEP;
 use crate::page::KEY_MAX;
 use crate::tree::read::cursor::TreeCursor;
-use crate::tree::read::scan;
+use crate::tree::read::end;
 use crate::tree::write::edits::Op;
 use crate::tree::write::values::{is_long_key, write_chain, VALUE_MAX};
 use crate::util::bytes::less;
@@ -95,7 +95,7 @@ impl Draft {
             return Ok(());
         }
         if self.table(at).greatest().is_none() {
-            let last = scan::last_key(&self.pages(), &tree.root);
+            let last = end::last_key(&self.pages(), &tree.root);
             let last = last.map_err(|e| self.fail(e.in_table(tree.table)))?;
             let noted = self.table_mut(at).note_greatest(&last.unwrap_or_default());
             noted.map_err(|e| self.fail(e))?;
@@ -153,10 +153,7 @@ impl Draft {
             op: Op::Put(Stored::Inline(entry.value)),
             is_greatest: entry.is_greatest,
         };
-        match self.edit_if_better(at, edit, pages)? {
-            true => Ok(()),
-            false => self.push(at, edit, pages),
-        }
+        self.edit(at, edit, pages)
     }
 
     /// Puts an entry, wherever its value will be stored.
@@ -217,10 +214,7 @@ impl Draft {
             op: Op::Delete,
             is_greatest: false,
         };
-        match self.edit_if_better(at, edit, pages)? {
-            true => Ok(()),
-            false => self.push(at, edit, pages),
-        }
+        self.edit(at, edit, pages)
     }
 
     /// Returns whether a value of `len` bytes is stored in the leaf beside `key`.

@@ -11,7 +11,8 @@
 //! | `gap`        | edits where a cursor stands, and the gap that a removed entry leaves                      |
 //! | `undo`       | where a cursor stood, and the way back if what it came to cannot be read                  |
 //! | `count`      | ranks, the n-th entry and counts of ranges, from the entry counts in pointers             |
-//! | `scan`       | small readings with a position: the entries from a key on, the last key                   |
+//! | `scan`       | small readings with a position: the entries from a key on                                 |
+//! | `end`        | the ends of a tree and of ranges of its keys                                              |
 //! | `stat`       | pages, items and bytes of a level or of a whole tree                                      |
 //! | `check`      | visits every page of a tree once, and reports every fault and every run of pages          |
 
@@ -21,6 +22,7 @@ pub mod cursor;
 #[cfg(test)]
 mod cursor_test;
 mod descent;
+pub mod end;
 mod gap;
 pub mod get_many;
 pub mod limits;

@@ -1,8 +1,8 @@
 //! A path through the tree to one entry: first, last, next, prev, seek.
 //!
 //! A position does not borrow the tree. Every call is given the source, which must be that of the tree in which the
-//! path was found. Under another root the path has to be found again: a wrong one gives errors or wrong entries, but
-//! nothing worse.
+//! path was found. Under another root the path has to be found again: a wrong one gives errors or wrong entries to who
+//! reads, and an edit at it damages the tree. Whoever keeps a position therefore keeps the version of the tree with it.
 
 use super::descent::{branch, check_height, leaf, Descent, LEAF_AHEAD};
 use crate::error::{Error, Result};
@@ -147,15 +147,18 @@ impl Position {
         result
     }
 
-    /// Moves behind the last entry, in its leaf, where a greater key belongs. Returns false, and is nowhere, if the tree is
-    /// empty.
+    /// Moves to the first or the last entry of its leaf, which has not moved but may have other entries than before. Returns
+    /// false, and is nowhere, if it has none.
     ///
     /// # Errors
     /// `Corrupt`.
-    pub fn go_behind_last<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
-        let found = self.go_to_last(source, root)?;
-        self.index = self.len;
-        Ok(found)
+    pub(super) fn go_to_end_of_leaf<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, last: bool) -> Result<bool> {
+        self.guard(|p| {
+            let ptr = p.leaf;
+            p.enter(ptr, &leaf(source, &ptr)?)?;
+            p.index = if last { p.len.saturating_sub(1) } else { 0 };
+            Ok(p.is_valid())
+        })
     }
 
     /// Moves to the first entry that this lower bound allows. Returns false, and is nowhere, if there is none.
@@ -460,6 +463,19 @@ impl Position {
             return Err(Error::corrupt(self.leaf.page, "position outside its leaf"));
         }
         Ok(leaf)
+    }
+
+    /// Returns the key of the entry before the position, in its leaf.
+    ///
+    /// # Errors
+    /// `Corrupt`: there is none.
+    pub fn key_before<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<Vec<u8>> {
+        let leaf = leaf(source, &self.leaf)?;
+        let before = self.index.checked_sub(1).filter(|before| *before < leaf.len());
+        let before = before.ok_or_else(|| Error::corrupt(self.leaf.page, "position outside its leaf"))?;
+        let mut key = Vec::new();
+        leaf.key(before, source, &mut key)?;
+        Ok(key)
     }
 
     /// Appends the key of the entry to `out`.

@@ -1,4 +1,5 @@
-//! `apply(root, sorted edits) -> root`: the only function that changes a tree.
+//! `apply(root, sorted edits) -> root`: how a tree changes. One edit at a known position goes a shorter way of the same
+//! parts (`at_position`).
 //!
 //! One recursive pass goes down with a sorted section of edits per child and comes back with what became of the child
 //! ([`Reply`]). A branch takes the replies in, so insert, delete, bulk load, append and the deletion of a range are one
@@ -185,6 +186,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok(root);
         }
         self.begin(&root)?;
+        let root = match self.places_pages {
+            true => self.join_lost(root)?,
+            false => root,
+        };
         let (root, edits) = self.apply_few(root, edits.all())?;
         if edits.is_empty() {
             return Ok(root);
@@ -347,8 +352,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(Root { ptr, ..root })
     }
 
-    /// Places every private page of the tree, and writes what is queued.
+    /// Joins what edits at positions have left, places every private page of the tree, and writes what is queued.
     pub fn place_all(&mut self, root: Root) -> Result<Root> {
+        let root = self.join_lost(root)?;
         let root = self.place_root(root)?;
         self.emitter.flush(self.arena, self.sink)?;
         Ok(root)

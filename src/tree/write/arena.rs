@@ -28,11 +28,11 @@ pub struct Arena {
     frozen: bool,
     /// Which slots were filled since the freeze. No bytes in them can be pinned.
     fresh: Vec<bool>,
-    /// For each slot the bytes that its leaf used before edits at positions took some, or 0. Slots behind the end have lost
-    /// nothing.
-    lost: Vec<u32>,
-    /// Whether any leaf has lost bytes by an edit at a position, which `lost` then says.
-    has_lost: bool,
+    /// For each slot the bytes that its leaf used before edits at positions took some, or 0. Leaves in slots behind the end
+    /// have lost nothing.
+    used_before: Vec<u32>,
+    /// Whether any leaf has lost bytes by an edit at a position, which `used_before` then says.
+    has_losses: bool,
 }
 
 /// The most pages of memory that are kept for reuse (8 MiB of 4 KiB pages).
@@ -52,8 +52,8 @@ impl Arena {
             pinned: Vec::new(),
             frozen: false,
             fresh: Vec::new(),
-            lost: Vec::new(),
-            has_lost: false,
+            used_before: Vec::new(),
+            has_losses: false,
         }
     }
 
@@ -108,7 +108,7 @@ impl Arena {
         let ready = self.spare.len() >= PREPARED
             && self.slots.capacity() >= lists
             && self.vacant.capacity() >= lists
-            && self.lost.capacity() >= lists
+            && self.used_before.capacity() >= lists
             && (!self.frozen || self.fresh.capacity() >= lists && self.pinned.capacity() >= lists);
         match ready {
             true => Error::if_memory_is_short(NO_MEMORY),
@@ -123,8 +123,8 @@ impl Arena {
         Error::or_room(&mut self.slots, PREPARED, NO_MEMORY)?;
         let vacant = self.vacant.len();
         Error::or_room(&mut self.vacant, lists - vacant, NO_MEMORY)?;
-        let lost = self.lost.len();
-        Error::or_room(&mut self.lost, lists.saturating_sub(lost), NO_MEMORY)?;
+        let used_before = self.used_before.len();
+        Error::or_room(&mut self.used_before, lists.saturating_sub(used_before), NO_MEMORY)?;
         if self.frozen {
             let (fresh, pinned) = (self.fresh.len(), self.pinned.len());
             Error::or_room(&mut self.fresh, lists.saturating_sub(fresh), NO_MEMORY)?;
@@ -160,8 +160,8 @@ impl Arena {
             self.fresh[slot as usize] = true;
         }
         debug_assert!(self.slots[slot as usize].is_none(), "a vacant slot holds no page");
-        if let Some(lost) = self.lost.get_mut(slot as usize) {
-            *lost = 0;
+        if let Some(before) = self.used_before.get_mut(slot as usize) {
+            *before = 0;
         }
         self.slots[slot as usize] = Some(page);
         PrivatePage::new(slot)
@@ -199,7 +199,7 @@ impl Arena {
             // A small transaction after a large one should not have to go through all slots of the large one.
             self.slots.clear();
             self.vacant.clear();
-            self.forget_lost();
+            self.forget_losses();
         }
         Some(memory)
     }
@@ -241,40 +241,41 @@ impl Arena {
         }
         self.slots.clear();
         self.vacant.clear();
-        self.forget_lost();
+        self.forget_losses();
     }
 
-    fn forget_lost(&mut self) {
-        self.lost.clear();
-        self.has_lost = false;
+    fn forget_losses(&mut self) {
+        self.used_before.clear();
+        self.has_losses = false;
     }
 
-    /// Notes that a leaf has lost bytes by an edit at a position, and used `before` bytes before that.
-    pub fn note_lost(&mut self, leaf: PrivatePage, before: usize) {
+    /// Notes that a leaf has lost bytes by an edit at a position, and used `before` bytes before that. The most that it ever
+    /// used counts.
+    pub fn note_loss(&mut self, leaf: PrivatePage, before: usize) {
         let slot = leaf.slot();
-        if self.lost.len() <= slot {
+        if self.used_before.len() <= slot {
             // `prepare` has made room, so this asks for no memory.
-            self.lost.resize(self.slots.len().max(slot + 1), 0);
+            self.used_before.resize(self.slots.len().max(slot + 1), 0);
         }
-        self.lost[slot] = before as u32;
-        self.has_lost = true;
+        self.used_before[slot] = self.used_before[slot].max(before as u32);
+        self.has_losses = true;
     }
 
     /// Returns the bytes that a leaf used before edits at positions took some, or 0 if they did not.
     #[inline(always)]
-    pub fn lost(&self, leaf: PrivatePage) -> usize {
-        self.lost.get(leaf.slot()).map_or(0, |before| *before as usize)
+    pub fn used_before(&self, leaf: PrivatePage) -> usize {
+        self.used_before.get(leaf.slot()).map_or(0, |before| *before as usize)
     }
 
     /// Returns the same, and forgets it.
-    pub fn take_lost(&mut self, leaf: PrivatePage) -> usize {
-        let lost = self.lost.get_mut(leaf.slot());
-        lost.map_or(0, |before| std::mem::take(before) as usize)
+    pub fn take_used_before(&mut self, leaf: PrivatePage) -> usize {
+        let before = self.used_before.get_mut(leaf.slot());
+        before.map_or(0, |before| std::mem::take(before) as usize)
     }
 
     /// Returns whether any leaf may have lost bytes that way.
-    pub fn has_lost(&self) -> bool {
-        self.has_lost
+    pub fn has_losses(&self) -> bool {
+        self.has_losses
     }
 
     /// Returns a pointer to the private page `page` with `entries` entries below it. Birth and checksum are filled in

@@ -1,4 +1,4 @@
-//! One edit where a position stands: what `apply` does for it, without a descent.
+//! One edit where a position stands, or where a search finds its key: what `apply` does for it, without fences and replies.
 //!
 //! Whoever looks before it writes (a cursor, a queue, a counter) has found the entry already: the leaf, and the child that
 //! was taken in each branch above it. The edit changes the leaf in place, and above it the pointers alone. What a leaf
@@ -27,8 +27,8 @@ use crate::page::{leaf_edit, PageSink, PageSource, Prefetch, Ptr, Root};
 use crate::tree::read::path::Position;
 use crate::util::hash::fingerprint;
 
-/// The most edits for each of which `apply` goes down the tree alone: the machinery for many costs more than that.
-const FEW: usize = 4;
+/// The most edits that `apply` makes one by one: the machinery for many costs more than their descents.
+const ONE_BY_ONE: usize = 4;
 
 /// An edit of one key.
 #[derive(Clone, Copy)]
@@ -39,29 +39,53 @@ pub struct KeyEdit<'e> {
     pub op: Op<'e>,
 }
 
+/// Where an edit is to be made.
+pub struct Spot<'p> {
+    /// A position in the tree as it is now.
+    pub position: &'p mut Position,
+    /// What is known of it.
+    pub known: Known,
+}
+
+/// What is known of a position at which an edit is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It leads to the entry of the key.
+    Entry,
+    /// It leads to where the key, which has no entry, belongs: before that entry, in the same leaf.
+    Gap,
+    /// Nothing: it is only memory for the search.
+    Nothing,
+}
+
+/// What is as right after an edit as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Valid {
+    /// Nothing is sure: pages may have moved.
+    Nothing,
+    /// No page has moved, but an entry has come or gone.
+    Paths,
+    /// No page has moved, and no entry has come or gone, so that all positions are as right as before.
+    Positions,
+}
+
 /// What became of an edit at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edited {
     /// It was made, and the position leads to the entry, or to the gap that it has left.
-    Here {
-        /// Whether other positions are as right as before: no page has moved, and no entry has come or gone.
-        same_pages: bool,
-    },
+    Here(Valid),
     /// It was made, but its leaf is gone, so the position leads nowhere.
     LeafGone,
     /// It was not made: `apply` has to make it.
-    Refused {
-        /// Whether positions are as right as before.
-        same_pages: bool,
-    },
+    Refused(Valid),
 }
 
 impl Edited {
-    /// Returns whether positions that were found before are as right as before.
-    pub fn same_pages(self) -> bool {
+    /// Returns what is as right as before.
+    pub fn still_valid(self) -> Valid {
         match self {
-            Edited::Here { same_pages } | Edited::Refused { same_pages } => same_pages,
-            Edited::LeafGone => false,
+            Edited::Here(kept) | Edited::Refused(kept) => kept,
+            Edited::LeafGone => Valid::Nothing,
         }
     }
 }
@@ -116,12 +140,25 @@ impl<'x, 'a: 'x, S: PageSource<'a>> PageSource<'x> for AllPages<'x, S> {
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Makes an edit at a position, which was found in the tree at `root` as it is now. The key has an entry there if
-    /// `is_entry`; otherwise it belongs before that entry, in the same leaf.
+    /// Makes an edit at a spot of the tree at `root` as it is now.
     ///
     /// # Errors
     /// `Corrupt`, `Io`, `NoMemory`: the tree is half-done, as after [`Apply::apply`].
-    pub fn edit_at(&mut self, root: &mut Root, at: &mut Position, is_entry: bool, edit: KeyEdit<'_>) -> Result<Edited> {
+    pub fn edit(&mut self, root: &mut Root, spot: Spot<'_>, edit: KeyEdit<'_>) -> Result<Edited> {
+        let Spot { position, known } = spot;
+        match known {
+            Known::Entry => self.edit_at(root, position, true, edit),
+            Known::Gap => self.edit_at(root, position, false, edit),
+            Known::Nothing => self.edit_found(root, position, edit),
+        }
+    }
+
+    /// Makes an edit at a position. The key has an entry there if `is_entry`; otherwise it belongs before that entry.
+    fn edit_at(&mut self, root: &mut Root, at: &mut Position, is_entry: bool, edit: KeyEdit<'_>) -> Result<Edited> {
+        debug_assert!(
+            !self.arena.is_frozen(),
+            "no page changes in place while bytes are pinned"
+        );
         self.begin(root)?;
         if let Some(page) = at.leaf.page.as_private() {
             let edited = match is_entry {
@@ -136,7 +173,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             true => at.leaf,
             false => self.whole_ptr(root, at, at.path.len())?,
         };
-        let lost = old.page.as_private().map_or(0, |page| self.arena.lost(page));
+        let before = old.page.as_private().map_or(0, |page| self.arena.used_before(page));
         let mut node = self.open(old, 1)?;
         let leaf = node.leaf()?;
         let (entries, used) = (leaf.len(), leaf.used());
@@ -154,21 +191,20 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok(Edited::LeafGone);
         }
         let new = self.close(node);
-        // What it used before the first loss is what `join_lost` compares.
-        let lost = if used_now < used { lost.max(used) } else { lost };
-        if let Some(page) = new.page.as_private().filter(|_| lost > 0) {
-            self.arena.note_lost(page, lost);
+        let before = if used_now < used { before.max(used) } else { before };
+        if let Some(page) = new.page.as_private().filter(|_| before > 0) {
+            self.arena.note_loss(page, before);
         }
         let more = left as i64 - entries as i64;
-        let same_pages = new.page == old.page && more == 0;
-        if !same_pages {
-            self.climb(root, at, new.page, more)?;
-        }
+        let kept = match new.page == old.page && more == 0 {
+            true => Valid::Positions,
+            false => self.climb(root, at, new.page, more)?,
+        };
         at.len = left;
         root.has_long = self.has_long;
         match done {
-            true => Ok(Edited::Here { same_pages }),
-            false => Ok(Edited::Refused { same_pages }),
+            true => Ok(Edited::Here(kept)),
+            false => Ok(Edited::Refused(kept)),
         }
     }
 
@@ -182,14 +218,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         page: PrivatePage,
         edit: KeyEdit<'_>,
     ) -> Result<Option<Edited>> {
-        if !self.arena.is_editable(page) {
-            return Ok(None);
-        }
         let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
         match edit.op {
             Op::Put(value @ Stored::Inline(_)) => {
-                let done = leaf_edit::overwrite(bytes, at.index, &value);
-                Ok(done.then_some(Edited::Here { same_pages: true }))
+                let done = at.index < at.len && leaf_edit::overwrite(bytes, at.index, &value);
+                Ok(done.then_some(Edited::Here(Valid::Positions)))
             }
             Op::Put(Stored::Chain(_)) => Ok(None),
             Op::Delete => {
@@ -200,12 +233,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                     return Ok(None);
                 }
                 leaf_edit::remove(bytes, at.index);
-                if self.arena.lost(page) == 0 {
-                    self.arena.note_lost(page, used);
-                }
-                self.climb(root, at, at.leaf.page, -1)?;
+                self.arena.note_loss(page, used);
+                let kept = self.climb(root, at, at.leaf.page, -1)?;
                 at.len = entries - 1;
-                Ok(Some(Edited::Here { same_pages: false }))
+                Ok(Some(Edited::Here(kept)))
             }
         }
     }
@@ -222,9 +253,6 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let Op::Put(value @ Stored::Inline(_)) = edit.op else {
             return Ok(None);
         };
-        if !self.arena.is_editable(page) {
-            return Ok(None);
-        }
         let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
         // A page whose bounds have grown may get a key that lacks its prefix.
         let plain = header::flags(bytes) & CHECK_PREFIX == 0 && !is_long_key(edit.key, bytes.len());
@@ -235,9 +263,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if !leaf_edit::insert(bytes, at.index, &Suffix::of(suffix), fingerprint(edit.key), &value) {
             return Ok(None);
         }
-        self.climb(root, at, at.leaf.page, 1)?;
+        let kept = self.climb(root, at, at.leaf.page, 1)?;
         at.len += 1;
-        Ok(Some(Edited::Here { same_pages: false }))
+        Ok(Some(Edited::Here(kept)))
     }
 
     /// Applies edits one by one, each where a search finds its key, if they are few. Returns the root, and those that are
@@ -245,14 +273,14 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub(super) fn apply_few<'e>(&mut self, root: Root, edits: EditSlice<'e>) -> Result<(Root, EditSlice<'e>)> {
         let (mut root, mut edits) = (root, edits);
         // Pages whose bytes may be pinned do not change in place, and pages that are placed early are placed together.
-        if edits.len() > FEW || self.places_pages || self.arena.is_frozen() {
+        if edits.len() > ONE_BY_ONE || self.places_pages || self.arena.is_frozen() {
             return Ok((root, edits));
         }
         let mut at = Position::new();
         while !edits.is_empty() {
             let (key, op) = (edits.key(0), edits.op(0));
             let edited = self.edit_found(&mut root, &mut at, KeyEdit { key, op })?;
-            if matches!(edited, Edited::Refused { .. }) {
+            if matches!(edited, Edited::Refused(_)) {
                 break;
             }
             (_, edits) = edits.split_at(1);
@@ -261,15 +289,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Makes an edit where a search finds its key. The position is only memory for the search.
-    pub fn edit_found(&mut self, root: &mut Root, at: &mut Position, edit: KeyEdit<'_>) -> Result<Edited> {
-        let nowhere = Edited::Refused { same_pages: true };
+    fn edit_found(&mut self, root: &mut Root, at: &mut Position, edit: KeyEdit<'_>) -> Result<Edited> {
+        let nowhere = Edited::Refused(Valid::Positions);
         if root.height == 0 || self.emitter.has_queued() {
             return Ok(nowhere);
         }
         match (self.find(root, edit.key, at)?, edit.op) {
             (None, _) => Ok(nowhere),
             // There is nothing to delete, so no page need be copied.
-            (Some(false), Op::Delete) => Ok(Edited::Here { same_pages: true }),
+            (Some(false), Op::Delete) => Ok(Edited::Here(Valid::Positions)),
             (Some(is_entry), _) => self.edit_at(root, at, is_entry, edit),
         }
     }
@@ -300,9 +328,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(branch.ptr(above.index))
     }
 
-    /// Tells the branches above the leaf, from below to the root, where it is now and that it has `more` entries.
-    fn climb(&mut self, root: &mut Root, at: &mut Position, leaf: PageRef, more: i64) -> Result<()> {
+    /// Tells the branches above the leaf, from below to the root, where it is now and that it has `more` entries. Returns
+    /// whether all pages have stayed where they were.
+    fn climb(&mut self, root: &mut Root, at: &mut Position, leaf: PageRef, more: i64) -> Result<Valid> {
         let mut moved_to = (leaf != at.leaf.page).then_some(leaf);
+        let mut kept = if moved_to.is_some() {
+            Valid::Nothing
+        } else {
+            Valid::Paths
+        };
         at.leaf.page = leaf;
         for above in (0..at.path.len()).rev() {
             let step = at.path[above];
@@ -312,8 +346,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                     let level = (at.path.len() - above) as u8 + 1;
                     let mut node = self.open(self.whole_ptr(root, at, above)?, level)?;
                     self.make_private(&mut node);
+                    kept = Valid::Nothing;
                     let copy = self.close(node).page.as_private();
-                    copy.ok_or(Error::Invalid("a page that was copied is not private"))?
+                    copy.ok_or_else(|| Error::Panic("a page that was copied is not private".into()))?
                 }
             };
             let bytes = self.arena.get_mut(page);
@@ -334,7 +369,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             },
             None => Ptr { entries, ..root.ptr },
         };
-        Ok(())
+        Ok(kept)
     }
 
     /// Takes the leaf of a position, which has lost its last entry, out of the tree.
@@ -366,12 +401,16 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 
     /// Joins the leaves of a tree with their neighbours that have lost much by edits at positions.
     pub fn join_lost(&mut self, root: Root) -> Result<Root> {
-        if !self.arena.has_lost() || root.height < 2 || !root.ptr.page.is_private() {
+        if !self.arena.has_losses() || root.height < 2 || !root.ptr.page.is_private() {
             return Ok(root);
         }
         self.begin(&root)?;
+        // No page is placed before all of them have been looked at.
+        let placing = std::mem::replace(&mut self.places_pages, false);
         let reply = self.join_lost_below(root.ptr, root.height, &Fences::whole())?;
-        self.finish_root(reply, root.height)
+        let joined = self.finish_root(reply, root.height);
+        self.places_pages = placing;
+        joined
     }
 
     /// Does so in the private subtree at `ptr`, whose root is a branch of this level.
@@ -388,7 +427,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 self.take_in(&mut branch, i, child, reply)?;
                 continue;
             }
-            let before = self.arena.take_lost(page);
+            let before = self.arena.take_used_before(page);
             let (used, size) = (self.used(&child)?, branch.node.size());
             if before > 0 && (has_lost_much(before, used, size) || is_nearly_empty(used, size)) {
                 let reply = Reply::One {

@@ -94,12 +94,6 @@ impl Emitter {
         self.fleeting_leaves = true;
     }
 
-    /// Returns whether any page waits to be written.
-    #[cfg(test)]
-    pub fn is_busy(&self) -> bool {
-        !self.lasting.queue.is_empty() || !self.fleeting.queue.is_empty()
-    }
-
     /// Returns whether this page waits to be written.
     pub fn is_queued(&self, page: PageRef) -> bool {
         self.lasting.queues(page.number()) || self.fleeting.queues(page.number())

@@ -138,3 +138,25 @@ fn leaves_that_cannot_be_joined_stay_as_they_are() {
         }
     }
 }
+
+/// Entries go where a position stands, and then others come in a flush: the leaves are joined as if all had come together.
+/// That is so, too, if the flush places its pages.
+#[test]
+fn what_edits_at_positions_take_counts_in_a_later_flush() {
+    for places_pages in [false, true] {
+        let mut tree = TestTree::new(4096);
+        let count = 200 * 20;
+        (0..count).for_each(|i: u32| tree.put(&i.to_be_bytes(), &[1; 150]));
+        tree.commit();
+        for i in (0..count).filter(|i| i % 10 < 6) {
+            tree.edit_now(&i.to_be_bytes(), None);
+        }
+        for i in (6..count).step_by(20) {
+            tree.put(&i.to_be_bytes(), &[2; 150]);
+        }
+        tree.places_pages = places_pages;
+        tree.flush();
+        let fill = fill(&mut tree);
+        assert!(fill > 0.5, "{fill} filled, pages placed early: {places_pages}");
+    }
+}

@@ -29,10 +29,12 @@ use crate::util::hash::fingerprint;
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Applies `edits`, all of them within `fences`, to the leaf at `ptr`.
     pub(super) fn leaf(&mut self, ptr: Ptr, edits: EditSlice<'_>, fences: &Fences) -> Result<Reply> {
+        // What edits at positions have taken from the leaf counts like what these edits take.
+        let before = ptr.page.as_private().map_or(0, |page| self.arena.used_before(page));
         let mut node = self.open(ptr, 1)?;
         let mut edits = edits;
         if edits.len() <= EDITS_IN_PLACE {
-            let before = node.leaf()?.used();
+            let before = before.max(node.leaf()?.used());
             // Edits are done in place up to the first that cannot be, and only the others are merged.
             while !edits.is_empty() && self.edit_in_place(&mut node, edits.key(0), edits.op(0))? {
                 (_, edits) = edits.split_at(1);

@@ -217,7 +217,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                         Some(old) if old.long => Suffix { lead, ..old },
                         _ if is_long_key(key, size) => {
                             self.has_long = true;
-                            next_long.next().ok_or(Error::Invalid("long key not written"))?.suffix()
+                            next_long
+                                .next()
+                                .ok_or_else(|| Error::Panic("a long key was not written".into()))?
+                                .suffix()
                         }
                         _ => Suffix::of(key.get(common..).unwrap_or(&[])),
                     };

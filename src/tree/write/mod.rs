@@ -1,4 +1,4 @@
-//! The one function that changes a tree, and the parts that it is made of.
+//! `apply`, which changes a tree, and the parts that it is made of.
 //!
 //! | file         | subject                                                                                   |
 //! |--------------|-------------------------------------------------------------------------------------------|
@@ -10,7 +10,7 @@
 //! | `ownership`  | who owns it: opening, making private, closing, giving back                                |
 //! | `groups`     | edits on their way down a branch, one group per child                                     |
 //! | `fences`     | the bounds of a page's keys, and the prefix they give                                     |
-//! | `at_position`| one edit where a position stands, without a descent                                       |
+//! | `at_position`| one edit where a position stands, or where a search finds its key                         |
 //! | `leaves`     | a leaf: a few edits in place, and the choice between the ways for more                    |
 //! | `merge`      | many edits merged with the entries of leaves                                              |
 //! | `leaf_cut`   | a sorted sequence of entries, cut into leaves                                             |

@@ -5,7 +5,7 @@
 
 use super::apply::Apply;
 use super::arena::Arena;
-use super::at_position::{Edited, KeyEdit};
+use super::at_position::{Edited, KeyEdit, Known, Spot};
 use super::edits::{EditLog, Op};
 use super::emit::Emitter;
 use super::range::KeyRange;
@@ -352,8 +352,9 @@ impl TestTree {
         let mut refused = false;
         self.change(|apply, root, _| {
             let mut root = root;
-            let edited = apply.edit_found(&mut root, &mut Position::new(), KeyEdit { key, op })?;
-            refused = matches!(edited, Edited::Refused { .. });
+            let (position, known) = (&mut Position::new(), Known::Nothing);
+            let edited = apply.edit(&mut root, Spot { position, known }, KeyEdit { key, op })?;
+            refused = matches!(edited, Edited::Refused(_));
             Ok(root)
         });
         if refused {
@@ -427,7 +428,7 @@ impl TestTree {
 
     fn walk(&self) -> Walk<'_> {
         let TestTree { root, model, at, .. } = self;
-        assert!(!self.emitter.is_busy());
+        assert!(!self.emitter.has_queued());
         let mut walk = Walk {
             disk: self.disk,
             arena: &self.arena,

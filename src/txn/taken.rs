@@ -1,0 +1,42 @@
+//! The entry that a transaction took last and has returned.
+
+use crate::error::{Error, Result};
+use crate::page::key::KeyBuf;
+
+/// The entry that was taken last, for the caller to look at until the next write.
+#[derive(Default)]
+pub struct TakenEntry {
+    /// Its key.
+    pub(super) key: KeyBuf,
+    value: Vec<u8>,
+}
+
+impl TakenEntry {
+    /// The most bytes of memory that are kept for the value of the next entry.
+    const KEPT: usize = 64 << 10;
+
+    /// Takes a copy of the value.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    #[inline]
+    pub(super) fn copy_value(&mut self, value: &[u8]) -> Result<()> {
+        if self.value.capacity() > TakenEntry::KEPT {
+            self.value = Vec::new();
+        }
+        self.value.clear();
+        Error::or_room(&mut self.value, value.len(), "a copy of an entry")?;
+        self.value.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Returns key and value.
+    pub fn entry(&self) -> (&[u8], &[u8]) {
+        (self.key.as_slice(), &self.value)
+    }
+
+    /// Returns whether `bytes` overlap the copy, which the next entry replaces.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        self.key.overlaps(bytes) || self.value.as_ptr_range().contains(&bytes.as_ptr())
+    }
+}
