@@ -4,7 +4,7 @@ mod common;
 
 use common::api::{open, Base, Door, Entry, Fail, Move, Setup, Span, Writes};
 use common::compare::agree;
-use kv::{Cursor, Db, Options, PutMode, Range, Reader, Seek, TableId, WriteOptions};
+use kv::{Cursor, Db, Options, PutMode, Range, Seek, TableId, WriteOptions};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::Path;
@@ -403,12 +403,9 @@ fn a_cursor_of_an_ended_transaction_edits_its_key_or_nothing() {
         let read = db.begin_read().expect("read");
         for i in 0..2_000u32 {
             let odd = 2 * i + 1;
-            let found = (&read).get(TableId::MAIN, &odd.to_be_bytes()).expect("get");
+            let found = read.get(TableId::MAIN, &odd.to_be_bytes()).expect("get");
             assert_eq!(found.is_none(), gone.contains(&odd), "key {odd}");
-            assert!((&read)
-                .get(TableId::MAIN, &(2 * i).to_be_bytes())
-                .expect("get")
-                .is_some());
+            assert!(read.get(TableId::MAIN, &(2 * i).to_be_bytes()).expect("get").is_some());
         }
         db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
     }

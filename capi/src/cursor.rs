@@ -1,7 +1,7 @@
 //! Chapter "cursors": walking through a table.
 
 use crate::border::arg::{self, handle_out, maybe, Out};
-use crate::border::error::{guard, guard_open, guard_void};
+use crate::border::error::{guard, guard_fast, guard_open, guard_void};
 use crate::border::flags::{no_choice, KV_SEEK_EQ, KV_SEEK_GE, KV_SEEK_GT, KV_SEEK_LE, KV_SEEK_LT};
 use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
@@ -144,8 +144,8 @@ unsafe fn move_cursor(cursor: *mut kv_cursor, target: Target<'_>, key: *mut kv_s
     move_in(handle, txn, target, outputs)
 }
 
-/// Steps to the next entry, or the previous one. Nearly all steps stay inside a leaf: such a step can neither fail nor panic,
-/// and is made without the guard.
+/// Steps to the next entry, or the previous one. Nearly all steps stay inside a leaf: such a step needs no memory, and in a
+/// read transaction it can neither fail nor panic, so that it is made without the guard.
 #[inline(always)]
 unsafe fn step(
     function: &'static CStr,
@@ -161,10 +161,38 @@ unsafe fn step(
                 answer(handle, kv_slice::of(found), unsafe { (maybe(key), maybe(value)) });
                 return KV_OK;
             }
+        } else {
+            // SAFETY: as above.
+            let outputs = unsafe { (maybe(key), maybe(value)) };
+            if let Some(status) = step_of_write(function, (cursor, &mut usage), back, outputs) {
+                return status;
+            }
         }
     }
     // SAFETY: as above.
     unsafe { step_guarded(function, cursor, back, key, value) }
+}
+
+/// Takes the step inside a leaf in a write transaction. If it returns `None`, nothing has changed.
+#[inline(never)]
+fn step_of_write(
+    function: &'static CStr,
+    (cursor, usage): (*mut kv_cursor, &mut CursorUse),
+    back: bool,
+    outputs: Outputs,
+) -> Option<kv_status> {
+    let mut stepped = false;
+    let status = guard_fast(function, about(cursor), || {
+        if let Some((handle, mut write)) = usage.writing() {
+            let step = |txn| Ok(handle.cursor.step_in_leaf_of_write(txn, back).map(kv_slice::of));
+            if let Some(found) = write.get()?.work(step)? {
+                answer(handle, found, outputs);
+                stepped = true;
+            }
+        }
+        Ok(())
+    });
+    (stepped || status != KV_OK).then_some(status)
 }
 
 #[inline(never)]
@@ -181,17 +209,7 @@ unsafe fn step_guarded(
         // SAFETY: NULL or writable, as the caller of the exported function promises.
         let outputs = unsafe { (maybe(key), maybe(value)) };
         let mut usage = CursorUse::of(cursor)?;
-        let (handle, mut txn) = usage.parts()?;
-        if let CursorTxn::Write(write) = &mut txn {
-            let found = write.get()?.work(|txn| {
-                let found = handle.cursor.step_in_leaf_of_write(txn, back);
-                Ok(found.map(kv_slice::of))
-            })?;
-            if let Some(found) = found {
-                answer(handle, found, outputs);
-                return Ok(());
-            }
-        }
+        let (handle, txn) = usage.parts()?;
         move_in(handle, txn, target, outputs)
     })
 }

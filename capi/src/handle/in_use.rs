@@ -127,6 +127,14 @@ impl WriteUse {
         }
     }
 
+    /// Does as [`WriteUse::of`] if no other call uses the transaction; `None` says nothing about why.
+    #[inline(always)]
+    fn uncontended(handle: *const kv_txn) -> Option<WriteUse> {
+        let locked = HANDLES.lock_uncontended(Token::of(handle), Kind::Write)?;
+        locked.slot.set_thread(this_thread());
+        Some(WriteUse(locked))
+    }
+
     #[inline(always)]
     pub(crate) fn get(&mut self) -> Outcome<&mut WriteHandle> {
         self.0.object().write()
@@ -215,6 +223,17 @@ impl CursorUse {
         // SAFETY: this call has locked a child of that slot, registered there until it is closed.
         let read = unsafe { cursor.parent.of_locked_child() }.read().ok()?;
         Some((cursor, &read.txn))
+    }
+
+    /// Returns the cursor and its transaction, if that writes and no other call uses it; `None` says nothing about why.
+    #[inline(always)]
+    pub(crate) fn writing(&mut self) -> Option<(&mut CursorHandle, WriteUse)> {
+        let parent = self.0.slot.parent();
+        let cursor = self.0.object().cursor().ok()?;
+        if !cursor.of_write {
+            return None;
+        }
+        WriteUse::uncontended(parent.handle()).map(|write| (cursor, write))
     }
 
     /// Returns the cursor and the transaction that it belongs to.
