@@ -159,6 +159,54 @@ fn a_line_without_end_is_told_and_nothing_is_loaded() {
 }
 
 #[test]
+fn a_name_that_is_too_long_is_told_with_its_line() {
+    let folder = Folder::new("long-names");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let name = "n".repeat(513);
+    for (text, line) in [
+        (format!("table,key,value\na,b,c\n{name},b,c\n"), 3),
+        (
+            format!("{{\"key\":\"a\",\"value\":\"b\"}}\n{{\"table\":\"{name}\"}}\n"),
+            2,
+        ),
+        (format!("VERSION=3\ndatabase={name}\nHEADER=END\nDATA=END\n"), 2),
+    ] {
+        let answer = folder.kv_with(&["load", "db"], text.as_bytes()).ends_with(2);
+        let answer = answer.says(&format!("kv: standard input: line {line}: "));
+        answer.says("the name of a table has 513 bytes; it can have 512 at most; nothing was loaded");
+        let longest = text.replace(&name, &name[1..]);
+        folder.kv_with(&["load", "-q", "db"], longest.as_bytes()).is("");
+    }
+    folder.kv(&["get", "db", "-t", &name[1..], "b"]).is("c\n");
+    folder
+        .kv(&["put", "-c", "db", "-t", &name, "k", "v"])
+        .ends_with(6)
+        .says("513");
+}
+
+#[test]
+fn a_head_that_names_two_tables_is_refused() {
+    let folder = Folder::new("two-names");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for (first, second) in [
+        ("database=a", "database=b"),
+        ("database=a", "database=a"),
+        ("subdatabase=a", "database=b"),
+    ] {
+        let text = format!("VERSION=3\nformat=print\n{first}\ntype=btree\n{second}\nHEADER=END\n k\n v\nDATA=END\n");
+        let answer = folder.kv_with(&["load", "db"], text.as_bytes()).ends_with(2);
+        answer.says("kv: standard input: line 5: the head names a table already: \"a\"");
+    }
+    // Each head has a name of its own.
+    let table = |name: &str| format!("VERSION=3\nformat=print\n{name}HEADER=END\n k\n v\nDATA=END\n");
+    let text = [table("database=a\n"), table("database=b\n"), table("")].concat();
+    folder.kv_with(&["load", "-q", "db"], text.as_bytes()).is("");
+    folder
+        .kv(&["tables", "db", "--quick", "-o", "raw"])
+        .is("\t1\na\t1\nb\t1\n");
+}
+
+#[test]
 fn messages_show_control_bytes_of_the_input_as_escapes() {
     let folder = Folder::new("escapes");
     folder.kv(&["put", "-c", "db", "k", "v"]).is("");
