@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
@@ -128,6 +129,18 @@ impl Wakeful {
         let copy = io::stdin().as_fd().try_clone_to_owned();
         let copy = copy.map_err(|e| Failure::input(Path::new("-"), "open", &e))?;
         Ok(Wakeful::new(File::from(copy)))
+    }
+
+    /// Returns how long the file is, or 0 if it is no file that has a length.
+    pub fn len(&self) -> u64 {
+        self.file.metadata().map_or(0, |facts| facts.len())
+    }
+
+    /// Returns whether this is a device that is read byte by byte, which need not have an end.
+    pub fn is_device(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|facts| facts.file_type().is_char_device())
     }
 
     /// Waits until the file is ready. Returns whether a call must not be for more than a pipe takes at once.
