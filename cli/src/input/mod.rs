@@ -4,7 +4,7 @@
 //! |----------|------------------------------------------------------|
 //! | `args`   | options that several commands have                   |
 //! | `bytes`  | keys and values as text: escapes, hexadecimal digits |
-//! | `digits` | hexadecimal digits of files and pipes           |
+//! | `digits` | hexadecimal digits of files and pipes                |
 //! | `parts`  | reading in parts of one length                       |
 //! | `values` | values from the command line, from files, from pipes |
 //! | `lines`  | lines of a file or a pipe, counted                   |
