@@ -73,9 +73,9 @@ impl Db {
     ///
     /// # Errors
     /// `Busy`: the wait for the write transaction ended first, or other transactions commit too fast; `Cancelled`:
-    /// `on_fault`, the job or [`Db::interrupt`] ended the call; `Corrupt`: what the newest commit notes of its dead pages
-    /// cannot be read; `TooNew`: a newer version uses pages of the file for what this one does not know; `Poisoned`,
-    /// `Io`, `NoMemory`, `Limit`.
+    /// `on_fault`, the job or [`Db::interrupt`] ended the call; `Corrupt`: what the newest commit notes of its dead
+    /// pages cannot be read; `TooNew`: a newer version uses pages of the file for what this one does not know;
+    /// `Poisoned`, `Io`, `NoMemory`, `Limit`.
     ///
     /// # Examples
     ///

@@ -16,8 +16,9 @@ use std::path::PathBuf;
 
 /// Saves what can be read of a damaged file into a new one.
 ///
-/// The damaged file is only read. The new one appears when it is whole. The exit status is 0 if everything was saved, and
-/// 3 if something was lost or is uncertain; the new file is there in both cases.
+/// The damaged file is only read. The new one appears when it is whole. What is below a damaged page is looked for in
+/// the whole file, and the end tells what was found of it. The exit status is 0 if everything was saved, and 3 if
+/// something was lost or is uncertain; the new file is there in both cases.
 #[derive(Debug, Args)]
 pub struct Salvage {
     /// The damaged database.

@@ -14,7 +14,8 @@ pub fn check(name: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Fails if a table that is to be created cannot have the name that was typed. One that is too long is left to the engine.
+/// Fails if a table that is to be created cannot have the name that was typed. One that is too long is left to the
+/// engine.
 pub fn check_typed(name: Option<&[u8]>) -> Outcome<()> {
     name.map_or(Ok(()), check_begin)
         .map_err(|what| Failure::usage(format!("--table: {what}")))

@@ -117,8 +117,8 @@ impl<'n> Source<'n> {
         // /dev/zero would fill the disk.
         if self.is_device {
             let what = format!(
-                "{name}: this is a device that may have no end; write as many bytes of it as you want into a pipe (head \
-                 -c BYTES), and give -"
+                "{name}: this is a device that may have no end; write as many bytes of it as you want into a pipe \
+                 (head -c BYTES), and give -"
             );
             return Err(Failure::new(Exit::Refused, what));
         }

@@ -108,8 +108,8 @@ impl Picture {
     }
 }
 
-/// Returns the kind of which a cell of so many pages has most; among equals the first of the legend. Nothing is known of
-/// pages that were not added.
+/// Returns the kind of which a cell of so many pages has most; among equals the first of the legend. Nothing is known
+/// of pages that were not added.
 fn most(cell: &[u64; KINDS.len()], pages: u64) -> usize {
     let mut cell = *cell;
     cell[UNKNOWN] += pages.saturating_sub(cell.iter().sum());
