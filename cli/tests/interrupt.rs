@@ -280,10 +280,10 @@ fn a_second_signal_ends_what_the_first_one_does_not() {
         std::thread::sleep(Duration::from_millis(5));
     }
     std::thread::sleep(Duration::from_millis(100));
-    signal(&child, "INT");
+    signal(&child, "TERM");
     std::thread::sleep(Duration::from_millis(1500));
     assert!(child.try_wait().expect("wait").is_none(), "nothing kept it");
-    signal(&child, "INT");
+    signal(&child, "TERM");
     let begun = Instant::now();
     while child.try_wait().expect("wait").is_none() {
         if begun.elapsed() > PATIENCE {
