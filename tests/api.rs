@@ -467,10 +467,12 @@ fn maintenance_checks_copies_and_saves() -> Result<()> {
     let report: CheckReport = db.check(true, &mut |_| true)?;
     assert_eq!((report.faults, report.entries), (0, 5000));
     let mut told = 0;
-    let uses: PageUses = db.page_uses(&Job::silent(), &mut |run: PageRun| {
+    let mut on_run = |run: PageRun| {
         told += u64::from(run.usage != PageUse::Dead) * run.pages;
-    })?;
+    };
+    let uses: PageUses = db.page_uses(&Job::silent(), &mut on_run, &mut |_| false)?;
     assert!(uses.id == report.id && told + report.dead_pages == uses.pages);
+    assert!(uses.unknown_pages == 0 && uses.dead_pages_known);
 
     let read = db.begin_read()?;
     read.backup(&copy, BackupOptions::default(), &Job::silent())?;

@@ -256,6 +256,97 @@ fn leaves_below_a_damaged_branch_are_found_again() {
     }
 }
 
+/// The number before these words in what faults say, added up; `none` counts as 0.
+fn numbers_before(faults: &[&Fault], words: &str) -> u64 {
+    let ends = faults.iter().filter_map(|fault| fault.what.split_once(words));
+    let number = |(before, _): (&str, &str)| match before.rsplit(' ').next() {
+        Some("none") => 0,
+        number => number.and_then(|digits| digits.parse().ok()).expect("a number"),
+    };
+    ends.map(number).sum()
+}
+
+#[test]
+fn what_is_lost_is_told_when_everything_was_looked_at() {
+    let dir = TempDir::new("salvage-told");
+    let base = base(4096, 6);
+    let branch = in_use(&dir, &base, &[3], TableId::MAIN)[0];
+    let leaves = in_use(&dir, &base, &[1], TableId::MAIN);
+    let catalogue = in_use(&dir, &base, &[1], TableId::CATALOGUE)[0];
+    for (pages, of_catalogue) in [
+        (vec![branch], false),
+        (vec![leaves[3]], false),
+        (vec![leaves[3], leaves[20], leaves[leaves.len() - 1]], false),
+        (vec![catalogue], true),
+    ] {
+        let mut image = base.image.clone();
+        for page in &pages {
+            image[page * 4096..(page + 1) * 4096].fill(0xA5);
+        }
+        let saved = save(&dir, &image).expect("salvage");
+        let of_pages: Vec<&Fault> = saved.faults.iter().filter(|fault| fault.page.is_some()).collect();
+        assert_eq!(of_pages.len(), 2 * pages.len(), "{:?}", saved.faults);
+        let (first, last) = of_pages.split_at(pages.len());
+        for (before, after) in first.iter().zip(last) {
+            assert_eq!(
+                (before.page, before.table, before.kind),
+                (after.page, after.table, after.kind)
+            );
+            // Whoever has read this knows no more than that a page is damaged.
+            let what = &before.what;
+            assert!(
+                what.starts_with("the page is damaged: ") && what.contains(" looked for elsewhere"),
+                "{what}"
+            );
+            assert!(!what.contains("lost"), "{what}");
+            let what = &after.what;
+            assert!(
+                what.contains(" were looked for elsewhere") && what.contains(" lost"),
+                "{what}"
+            );
+            assert_eq!(what.contains("keys from"), !of_catalogue, "{what}");
+            // Nothing is looked for any more.
+            assert!(!what.contains("are looked for"), "{what}");
+        }
+        let found = numbers_before(last, " were found") + numbers_before(last, " was found");
+        let lost = numbers_before(last, " are lost") + numbers_before(last, " is lost");
+        if !of_catalogue {
+            assert_eq!(
+                (found, lost),
+                (saved.report.uncertain, saved.report.lost_entries),
+                "{:?}",
+                saved.faults
+            );
+        }
+        assert_eq!(
+            pages[0] == branch,
+            found > 0 && lost == 0 && !of_catalogue,
+            "{:?}",
+            saved.faults
+        );
+    }
+    // Old pages of the catalogue have records, too. Without them, nobody knows what the tables had.
+    let mut image = base.image.clone();
+    let number = TableId::CATALOGUE.get().to_le_bytes();
+    for page in image
+        .chunks_mut(4096)
+        .filter(|page| page[0] == 1 && page[16..24] == number)
+    {
+        page.fill(0xA5);
+    }
+    let saved = save(&dir, &image).expect("salvage");
+    let last = saved.faults.last().expect("a fault");
+    assert!(
+        last.table == Some(TableId::CATALOGUE) && last.what.contains(": none was found, "),
+        "{last:?}"
+    );
+    assert!(
+        last.what
+            .ends_with(" are lost; how many entries are lost with them is not known"),
+        "{last:?}"
+    );
+}
+
 #[test]
 fn tables_survive_a_damaged_catalogue_and_a_file_without_slots_its_leaves() {
     let dir = TempDir::new("salvage-catalogue");

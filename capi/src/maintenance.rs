@@ -477,8 +477,9 @@ unsafe impl Growing for kv_salvage_report {}
 /// @param damaged   The damaged file.
 /// @param target    The new file, which appears when it is whole and durable. Its permissions are as kv_backup() says.
 /// @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
-/// @param on_fault  Called for what is lost or doubtful: page, table, and in words how many entries and which keys. May
-///                  be NULL.
+/// @param on_fault  Called for what is lost or doubtful: page, table, and in words how many entries and which keys.
+///                  What is below a page that cannot be used is told when that is met, and again at the end, with what
+///                  was found of it elsewhere and what is lost. May be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
 /// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one, or the

@@ -4,7 +4,8 @@ use crate::database::Database;
 use crate::exit::{About, Failure, Outcome};
 use crate::interrupt;
 use crate::session::{State, Work};
-use kv_engine::{Error, WriteTxn};
+use kv_engine::{Error, Range, Reader, TableId, WriteTxn};
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 /// The transactions of a command that writes much.
@@ -15,6 +16,10 @@ pub struct Batches<'d> {
     /// How many entries a transaction takes; all of them if `None`.
     most: Option<NonZeroU64>,
     entries: u64,
+    /// How many entries the tables had before this transaction put any, of those that it has put some into.
+    before: BTreeMap<TableId, u64>,
+    /// By how many entries the tables have grown in the transactions that have ended.
+    pub added: u64,
     /// How many entries were committed.
     committed: u64,
     /// Whether a commit has failed in a way that leaves open whether it survives.
@@ -28,6 +33,8 @@ impl<'d> Batches<'d> {
             txn: None,
             most,
             entries: 0,
+            before: BTreeMap::new(),
+            added: 0,
             committed: 0,
             is_in_doubt: false,
         }
@@ -41,6 +48,22 @@ impl<'d> Batches<'d> {
         Ok(self.txn.as_mut().expect("it was just begun"))
     }
 
+    /// Returns the transaction to put an entry into this table. By how many entries the table grows is added to
+    /// [`Batches::added`].
+    pub fn txn_to_put(&mut self, table: TableId) -> Outcome<&mut WriteTxn> {
+        if !self.before.contains_key(&table) {
+            let count = self.count(table)?;
+            self.before.insert(table, count);
+        }
+        self.txn()
+    }
+
+    /// Returns how many entries a table has. The root of its tree says that.
+    pub fn count(&mut self, table: TableId) -> Outcome<u64> {
+        let path = &self.database.path;
+        self.txn()?.count(table, &Range::default()).about(path)
+    }
+
     /// Counts an entry that was put, and commits if it is the last one of its batch.
     pub fn count_entry(&mut self) -> Outcome<()> {
         self.entries += 1;
@@ -52,6 +75,9 @@ impl<'d> Batches<'d> {
 
     pub fn commit(&mut self) -> Outcome<()> {
         interrupt::check()?;
+        for (table, before) in std::mem::take(&mut self.before) {
+            self.added += self.count(table)?.saturating_sub(before);
+        }
         let entries = std::mem::take(&mut self.entries);
         let Some(txn) = self.txn.take() else { return Ok(()) };
         let committed = txn.commit();

@@ -1,6 +1,7 @@
 //! Damage that a command meets which shows what is left: it goes on, and tells of the damage in the end.
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{shown, Exit, Failure, Outcome};
+use std::path::Path;
 
 /// The damage that was met.
 #[derive(Debug, Default)]
@@ -29,12 +30,17 @@ impl Damage {
         self.failures.iter().map(Failure::message)
     }
 
-    /// Tells of the damage, and returns how the command ends.
-    pub fn tell(self) -> Exit {
-        let exit = self.failures.first().map_or(Exit::Done, Failure::exit);
+    /// Tells of the damage of a file, and returns how the command ends.
+    pub fn tell(self, path: &Path) -> Exit {
+        if self.failures.is_empty() {
+            return Exit::Done;
+        }
         for failure in self.failures {
             failure.tell();
         }
-        exit
+        let what = format!("{}: what is left of the file is shown", shown(path));
+        let last = Failure::new(Exit::Damage, what).advise("kv check tells all of the damage");
+        last.tell();
+        Exit::Damage
     }
 }

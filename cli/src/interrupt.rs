@@ -1,4 +1,5 @@
-//! Ctrl-C during long work: the work ends at its next step and cleans up. A second one ends the process at once.
+//! Ctrl-C during long work: the work ends at its next step and cleans up. Who types it twice does so before that step,
+//! and wants nothing to be left behind. So a second one ends the process only if the work goes on for another second.
 //!
 //! A signal that is noted does not wake a process that waits for a pipe: the system goes on with the call behind the
 //! handler. So whoever reads from a pipe, or writes into one, does it through [`Wakeful`], which waits with poll(): that
@@ -13,12 +14,17 @@ use crate::exit::{Failure, Interruption, Outcome};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
+use std::thread::Builder;
+use std::time::Duration;
 
 static WAS_INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
@@ -27,18 +33,34 @@ pub fn watch() {
     WAS_INTERRUPTED.get_or_init(|| {
         let flag = Arc::new(AtomicBool::new(false));
         let ignored = ignored();
+        let heard = UnixStream::pair().ok();
         for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored(*signal)) {
-            // If the system refuses a handler, the signal does what it always did. The second signal comes first in the
-            // order of handlers, so that it finds the flag of the first. A terminal that closes may send SIGHUP twice,
-            // once itself and once through its shell, and nobody has lost patience then.
-            if signal != SIGHUP {
-                let code = crate::exit::Exit::Interrupted as i32;
-                let _ = signal_hook::flag::register_conditional_shutdown(signal, code, flag.clone());
-            }
+            // If the system refuses a handler, the signal does what it always did.
             let _ = signal_hook::flag::register(signal, flag.clone());
+            // A terminal that closes may send SIGHUP twice, once itself and once through its shell, and nobody has lost
+            // patience then.
+            if let Some(to) = heard.as_ref().filter(|_| signal != SIGHUP) {
+                let _ = to.0.try_clone().map(|to| pipe::register(signal, to));
+            }
+        }
+        if let Some((_, from)) = heard {
+            // Without this thread, the work ends at its next step all the same.
+            let _ = beside(|| Builder::new().spawn(|| end_with_the_second(from)));
         }
         flag
     });
+}
+
+/// How long the work may go on after the second signal.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Ends the process some time after two bytes have come, one for each signal.
+fn end_with_the_second(mut signals: UnixStream) {
+    if signals.read_exact(&mut [0; 2]).is_ok() {
+        std::thread::sleep(PATIENCE);
+        // The first thread is at work, so nothing that it uses is taken down here.
+        signal_hook::low_level::exit(crate::exit::Exit::Interrupted as i32);
+    }
 }
 
 /// Returns which signals whoever started this process has made it ignore, as nohup does with SIGHUP. They stay ignored.
@@ -128,6 +150,18 @@ impl Wakeful {
         let copy = io::stdin().as_fd().try_clone_to_owned();
         let copy = copy.map_err(|e| Failure::input(Path::new("-"), "open", &e))?;
         Ok(Wakeful::new(File::from(copy)))
+    }
+
+    /// Returns how long the file is, or 0 if it is no file that has a length.
+    pub fn len(&self) -> u64 {
+        self.file.metadata().map_or(0, |facts| facts.len())
+    }
+
+    /// Returns whether this is a device that is read byte by byte, which need not have an end.
+    pub fn is_device(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|facts| facts.file_type().is_char_device())
     }
 
     /// Waits until the file is ready. Returns whether a call must not be for more than a pipe takes at once.

@@ -351,3 +351,53 @@ fn an_empty_name_of_a_table_is_told_as_such() {
             .says("--table: the name of a table is not empty; leave --table out");
     }
 }
+
+#[test]
+fn a_load_tells_how_many_entries_replaced_others() {
+    let folder = Folder::new("replaced");
+    folder.kv(&["put", "-c", "db", "a", "old", "b", "old"]).is("");
+    folder.kv(&["put", "-c", "db", "-t", "t", "a", "old"]).is("");
+    let line = |table: &str, key: &str| format!("{{\"table\":{table},\"key\":\"{key}\",\"value\":\"new\"}}\n");
+    // Those of the input itself are others, too.
+    let one = [
+        ("null", "a"),
+        ("\"t\"", "a"),
+        ("null", "x"),
+        ("\"new\"", "a"),
+        ("\"t\"", "y"),
+        ("null", "x"),
+    ];
+    let text: String = one.iter().map(|(table, key)| line(table, key)).collect();
+    for (more, replaced) in [
+        (&[][..], "db: 6 entries were loaded, 3 of them in place of others\n"),
+        (
+            &["--batch", "1"],
+            "db: 6 entries were loaded, 6 of them in place of others\n",
+        ),
+        (
+            &["--batch", "4"],
+            "db: 6 entries were loaded, 6 of them in place of others\n",
+        ),
+        (&["--no-overwrite"], "db: 0 entries were loaded, 6 were there already\n"),
+    ] {
+        let said = folder
+            .kv_with(&[&["load", "db"], more].concat(), text.as_bytes())
+            .ends_with(0);
+        assert_eq!(said.err, format!("kv: {replaced}"), "{more:?}");
+    }
+    for (lines, said) in [
+        (&["a"][..], "1 entry was loaded, in place of another\n"),
+        (&["a", "c"], "2 entries were loaded, 1 of them in place of another\n"),
+        (&["d", "e"], "2 entries were loaded\n"),
+    ] {
+        let text: String = lines.iter().map(|key| line("null", key)).collect();
+        let answer = folder.kv_with(&["load", "db"], text.as_bytes()).ends_with(0);
+        assert_eq!(answer.err, format!("kv: db: {said}"));
+    }
+    // In a transaction of a shell, what it has put counts.
+    std::fs::write(folder.file("text"), line("null", "z")).expect("write");
+    let shell = folder
+        .kv_with(&["shell", "db"], b"begin\nput z 1\nload text\ncommit\n")
+        .ends_with(0);
+    shell.says("1 entry was loaded, in place of another\n");
+}

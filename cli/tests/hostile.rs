@@ -159,6 +159,135 @@ fn a_line_without_end_is_told_and_nothing_is_loaded() {
 }
 
 #[test]
+fn a_value_that_does_not_end_is_refused() {
+    let folder = Folder::new("endless-value");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let put = |args: &str| {
+        let mut command = Command::new("sh");
+        let line = format!("ulimit -v 400000; exec '{KV}' put db {args}");
+        let output = command.args(["-c", &line]).current_dir(folder.path()).output();
+        let output = output.expect("an answer");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    for (args, name) in [
+        ("k @/dev/zero", "/dev/zero"),
+        ("k @/dev/full", "/dev/full"),
+        ("k - </dev/zero", "standard input"),
+    ] {
+        let (code, err) = put(args);
+        let want = format!(
+            "kv: {name}: this is a device that may have no end; write as many bytes of it as you want into a pipe \
+             (head -c BYTES), and give -; nothing was put\n"
+        );
+        assert_eq!((code, err), (Some(6), want), "{args}");
+    }
+    let (code, err) = put("--hex 00 @/dev/zero");
+    let want = "kv: /dev/zero: these are not pairs of hexadecimal digits; nothing was put\n";
+    assert_eq!((code, err.as_str()), (Some(2), want));
+    // A device that ends is as good as a file.
+    assert_eq!(put("k @/dev/null"), (Some(0), String::new()));
+    folder.kv(&["scan", "db"]).is("k\t\n");
+    assert!(std::fs::metadata(folder.file("db")).expect("the database").len() < 1 << 20);
+}
+
+#[test]
+fn a_value_that_is_too_long_is_refused_before_it_is_read() {
+    let folder = Folder::new("long-value");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let file = std::fs::File::create(folder.file("long")).expect("a file");
+    if let Err(error) = file.set_len((1 << 38) + 1) {
+        println!("SKIPPED: a_value_that_is_too_long_is_refused_before_it_is_read: {error}");
+        return;
+    }
+    let refused = folder.kv(&["put", "db", "k", "@long"]).ends_with(6);
+    refused
+        .says("kv: long: a value of 274877906945 bytes is too long; it can have 274877906944 at most; nothing was put");
+    folder.kv(&["scan", "db"]).is("k\tv\n");
+}
+
+#[test]
+fn hexadecimal_digits_of_a_file_are_read_in_parts() {
+    let folder = Folder::new("hex-parts");
+    for (bytes, end) in [
+        (0, ""),
+        (0, " \n"),
+        (1, "\n"),
+        (3 << 20, ""),
+        (3 << 20, "\n"),
+        ((3 << 20) + 1, "\r\n\n"),
+    ] {
+        std::fs::write(folder.file("digits"), "5a".repeat(bytes) + end).expect("write");
+        folder.kv(&["put", "-c", "--hex", "db", "00", "@digits"]).is("");
+        let value = folder.kv(&["get", "--hex", "db", "00"]).ends_with(0);
+        assert!(value.text() == "5a".repeat(bytes) + "\n", "{bytes} {end:?}");
+    }
+    for wrong in [
+        "5".to_string(),
+        "5a 5a".to_string(),
+        "5a".repeat(1 << 20) + "5",
+        "5a".repeat(1 << 20) + "\n5a",
+        "5a".repeat(3 << 19) + "\n" + &"5a".repeat(1 << 20),
+        "5a".repeat(1 << 20) + &" ".repeat(3 << 20) + "5a",
+    ] {
+        std::fs::write(folder.file("digits"), &wrong).expect("write");
+        let refused = folder.kv(&["put", "--hex", "db", "00", "@digits"]).ends_with(2);
+        refused.says("kv: digits: these are not pairs of hexadecimal digits; nothing was put");
+    }
+    assert_eq!(folder.kv(&["get", "--hex", "db", "00"]).out.len(), (6 << 20) + 3);
+}
+
+#[test]
+fn a_name_that_is_too_long_is_told_with_its_line() {
+    let folder = Folder::new("long-names");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let name = "n".repeat(513);
+    for (text, line) in [
+        (format!("table,key,value\na,b,c\n{name},b,c\n"), 3),
+        (
+            format!("{{\"key\":\"a\",\"value\":\"b\"}}\n{{\"table\":\"{name}\"}}\n"),
+            2,
+        ),
+        (format!("VERSION=3\ndatabase={name}\nHEADER=END\nDATA=END\n"), 2),
+    ] {
+        let answer = folder.kv_with(&["load", "db"], text.as_bytes()).ends_with(2);
+        let answer = answer.says(&format!("kv: standard input: line {line}: "));
+        answer.says("the name of a table has 513 bytes; it can have 512 at most; nothing was loaded");
+        let longest = text.replace(&name, &name[1..]);
+        folder.kv_with(&["load", "-q", "db"], longest.as_bytes()).is("");
+    }
+    folder.kv(&["get", "db", "-t", &name[1..], "b"]).is("c\n");
+    folder
+        .kv(&["put", "-c", "db", "-t", &name, "k", "v"])
+        .ends_with(6)
+        .says("513");
+}
+
+#[test]
+fn a_head_that_names_two_tables_is_refused() {
+    let folder = Folder::new("two-names");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for (first, second) in [
+        ("database=a", "database=b"),
+        ("database=a", "database=a"),
+        ("subdatabase=a", "database=b"),
+    ] {
+        let text = format!("VERSION=3\nformat=print\n{first}\ntype=btree\n{second}\nHEADER=END\n k\n v\nDATA=END\n");
+        let answer = folder.kv_with(&["load", "db"], text.as_bytes()).ends_with(2);
+        answer.says("kv: standard input: line 5: the head names a table already: \"a\"");
+    }
+    // Each head has a name of its own.
+    let table = |name: &str| format!("VERSION=3\nformat=print\n{name}HEADER=END\n k\n v\nDATA=END\n");
+    let text = [table("database=a\n"), table("database=b\n"), table("")].concat();
+    folder.kv_with(&["load", "-q", "db"], text.as_bytes()).is("");
+    folder
+        .kv(&["tables", "db", "--quick", "-o", "raw"])
+        .is("\t1\na\t1\nb\t1\n");
+}
+
+#[test]
 fn messages_show_control_bytes_of_the_input_as_escapes() {
     let folder = Folder::new("escapes");
     folder.kv(&["put", "-c", "db", "k", "v"]).is("");

@@ -7,7 +7,9 @@ use kv_engine::{Db, Options, WriteOptions};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a command may take to begin or to end on a loaded machine.
@@ -215,6 +217,82 @@ fn an_interrupted_backup_ends_before_its_end() {
     );
     assert!((copy.len() as u64) < std::fs::metadata(folder.file("db")).expect("the database").len());
     assert_eq!(folder.names(), ["db"]);
+}
+
+/// Starts a command that writes a file, and sends it two signals at once while it does that. Returns how it ended.
+fn interrupted_twice(folder: &Folder, args: &[&str]) -> Output {
+    let before = folder.names();
+    let mut child = start(&mut folder.command(args));
+    let is_part = |name: &String| name.contains(".part-") && !name.ends_with("-shm");
+    while !folder.names().iter().any(is_part) {
+        if child.try_wait().expect("wait").is_some() {
+            return child.wait_with_output().expect("an answer");
+        }
+    }
+    // While it is stopped, signals wait for it, and then it gets them together.
+    let pid = Pid::from_raw(child.id() as i32);
+    for name in [Signal::SIGSTOP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGCONT] {
+        kill(pid, name).expect("kill");
+    }
+    let output = child.wait_with_output().expect("an answer");
+    if output.status.code() == Some(130) {
+        assert_eq!(folder.names(), before, "{args:?}");
+    }
+    output
+}
+
+#[test]
+fn a_second_signal_leaves_nothing_behind_either() {
+    let folder = Folder::new("twice");
+    drop(common::numbered(&folder, 40_000, 1000));
+    for args in [
+        &["backup", "db", "new"][..],
+        &["backup", "db", "new", "--compact"],
+        &["restore", "db", "new"],
+        &["salvage", "db", "new"],
+    ] {
+        // The work may be done before the signals come.
+        let ended = (0..50).any(|_| {
+            let output = interrupted_twice(&folder, args);
+            let _ = std::fs::remove_file(folder.file("new"));
+            output.status.code() == Some(130)
+        });
+        assert!(ended, "{args:?} was never interrupted");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_what_the_first_one_does_not() {
+    let folder = Folder::new("stuck");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    // The command has something to say in the end, which nobody reads.
+    let (said, mut filler) = UnixStream::pair().expect("a pipe");
+    filler.set_nonblocking(true).expect("a flag");
+    while filler.write(&[b'x'; 1 << 16]).is_ok() {}
+    while filler.write(b"x").is_ok() {}
+    filler.set_nonblocking(false).expect("a flag");
+    let mut command = folder.command(&["backup", "db", "copy"]);
+    let mut child = command.stderr(OwnedFd::from(filler)).spawn().expect("the command");
+    drop(command);
+    let begun = Instant::now();
+    while !folder.file("copy").exists() {
+        assert!(begun.elapsed() < PATIENCE, "the command does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, "TERM");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(child.try_wait().expect("wait").is_none(), "nothing kept it");
+    signal(&child, "TERM");
+    let begun = Instant::now();
+    while child.try_wait().expect("wait").is_none() {
+        if begun.elapsed() > PATIENCE {
+            child.kill().expect("kill");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(child.wait().expect("wait").code(), Some(130));
+    drop(said);
 }
 
 #[test]

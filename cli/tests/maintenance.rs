@@ -94,12 +94,23 @@ fn damage_is_found_told_and_survived() {
         .kv(&["salvage", "db", "saved", "-o", "json"])
         .ends_with(3)
         .says("compare it");
-    let report = saved.json().pop().expect("a report");
-    let fault = &saved.json()[0];
-    let what = fault["fault"].as_str().expect("a text");
+    let mut lines = saved.json();
+    let report = lines.pop().expect("a report");
+    let [met, told] = &lines[..] else { panic!("{lines:?}") };
+    let text = |fault: &Value| fault["fault"].as_str().expect("a text").to_string();
+    let what = text(met);
     assert!(
-        fault["page"] == page && what.starts_with("the page is damaged: "),
-        "{fault}"
+        met["page"] == page && what.starts_with("the page is damaged: ") && what.contains("are looked for elsewhere"),
+        "{what}"
+    );
+    assert!(told["page"] == page && !what.contains("lost"), "{what}");
+    // Nothing else has them.
+    let what = text(told);
+    let lost = report["lost_entries"].to_string();
+    let says = format!("{lost} entries were looked for elsewhere, keys from ");
+    assert!(
+        what.starts_with(&says) && what.ends_with(&format!(": none was found, {lost} are lost")),
+        "{what}"
     );
     assert!(report["complete"] == false && report["damaged_pages"] == 1, "{report}");
     let (kept, lost) = (report["entries"].as_u64(), report["lost_entries"].as_u64());

@@ -14,7 +14,12 @@ fn a_database_that_others_have_open_is_not_replaced_unasked() {
     let stream = std::fs::read(folder.file("copy")).expect("read");
     let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
     let who = format!("process {} (", std::process::id());
-    for (args, input) in [(["restore", "copy", "db"], &b""[..]), (["restore", "-", "db"], &stream)] {
+    for (args, input) in [
+        (["restore", "copy", "db"], &b""[..]),
+        (["restore", "-", "db"], &stream),
+        (["backup", "copy", "db"], b""),
+        (["salvage", "copy", "db"], b""),
+    ] {
         let answer = folder
             .kv_with(&[&args[..], &["--overwrite"]].concat(), input)
             .ends_with(4);
@@ -22,6 +27,19 @@ fn a_database_that_others_have_open_is_not_replaced_unasked() {
             .says(&who)
             .says(" it open, and would go on with the old file")
             .says("--force");
+    }
+    // What was refused has left everything as it was.
+    assert_eq!(folder.names(), ["copy", "db", "db-shm"]);
+    assert!(db.begin_read().is_ok_and(|txn| txn.id() == db.stat().visible));
+    for command in ["backup", "salvage"] {
+        let other = ["-q", command, "copy", "other", "--overwrite"];
+        folder.kv(&other).is("");
+        let other = Db::open(&folder.file("other"), &Options::default()).expect("open");
+        folder.kv(&[command, "copy", "other", "--force"]).ends_with(2);
+        folder
+            .kv(&["-q", command, "copy", "other", "--overwrite", "--force"])
+            .is("");
+        drop(other);
     }
     folder
         .kv(&["restore", "copy", "db", "--overwrite", "--force"])

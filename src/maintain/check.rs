@@ -226,7 +226,7 @@ struct Check<'f, 'j> {
 }
 
 /// Returns whether a tree is checked as a tree and read for what it lists.
-fn is_read_twice(table: &TableId) -> bool {
+pub(super) fn is_read_twice(table: &TableId) -> bool {
     [TableId::CATALOGUE, TableId::NAMES, TableId::SPACE].contains(table)
 }
 

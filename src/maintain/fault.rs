@@ -53,7 +53,7 @@ impl Fault {
     }
 
     /// Returns what the fault is to a job that needs a whole file: an error.
-    pub(super) fn into_error(self) -> Error {
+    pub fn into_error(self) -> Error {
         let error = Error::corrupt(self.page, self.what).of_kind(self.kind);
         match self.table {
             Some(table) => error.in_table(table),

@@ -1,18 +1,20 @@
-//! What each page of the file is used for, for those who want to see how full and how fragmented a file is.
+//! What each page of the file is used for, for those who want to see how full and how fragmented a file is. Damage does
+//! not end that: what is below a damaged page is not known, and everything else is.
 
-use super::check::{newest_accounting, JobView};
+use super::check::{is_read_twice, newest_accounting, JobView};
 use super::fault::Fault;
 use super::job::{Job, JobPages};
 use super::trees::CommitTrees;
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::header;
 use crate::page::{meta_pages, Extent, PageSource, Prefetch};
 use crate::pager::Accounting;
-use crate::tree::read::check::{Checker, Reached};
+use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::txn::DeadExtents;
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 /// What a page is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,28 +46,36 @@ pub struct PageRun {
     pub table: Option<TableId>,
 }
 
-/// Which commit it was whose pages were told.
+/// Which commit it was whose pages were told, and what was not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageUses {
     /// The commit.
     pub id: CommitId,
     /// The number of pages of the file.
     pub pages: u64,
+    /// The number of pages of which nothing is known, because only damaged pages would lead to them. The damaged pages
+    /// are among them.
+    pub unknown_pages: u64,
+    /// Whether it is known which pages are dead. If not, none of them was told.
+    pub dead_pages_known: bool,
 }
 
 impl Db {
     /// Tells what each page of the file is used for in the newest commit. Every page of a tree is read and verified; long
     /// values are not. The runs of a tree come as the tree has them: a branch before what is below it, and leaves in the
-    /// order of their keys. Those of dead pages come last.
+    /// order of their keys. Those of dead pages come last. No page is told twice.
+    ///
+    /// `on_fault` is given the faults that are met, and returns whether to go on. What is below a damaged page is not
+    /// known, and is not told. [`Db::check`] finds more faults, because it also reads long values.
     ///
     /// To get hold of the newest commit, the call waits for an open write transaction, as long as the options of the
     /// database say.
     ///
     /// # Errors
-    /// `Corrupt`: a page is damaged, so that what is below it is not known; `Busy`: the wait for the write transaction
-    /// ended first, or other transactions commit too fast; `Cancelled`: the job or [`Db::interrupt`] ended the call;
-    /// `TooNew`: a newer version uses pages of the file for what this one does not know; `Poisoned`, `Io`, `NoMemory`,
-    /// `Limit`.
+    /// `Busy`: the wait for the write transaction ended first, or other transactions commit too fast; `Cancelled`:
+    /// `on_fault`, the job or [`Db::interrupt`] ended the call; `Corrupt`: what the newest commit notes of its dead
+    /// pages cannot be read; `TooNew`: a newer version uses pages of the file for what this one does not know;
+    /// `Poisoned`, `Io`, `NoMemory`, `Limit`.
     ///
     /// # Examples
     ///
@@ -74,15 +84,24 @@ impl Db {
     ///
     /// let db = Db::open("".as_ref(), &Options { memory: true, ..Options::default() })?;
     /// let mut dead = 0;
-    /// let uses = db.page_uses(&Job::silent(), &mut |run| {
+    /// let mut on_run = |run: kv::PageRun| {
     ///     if run.usage == PageUse::Dead {
     ///         dead += run.pages;
     ///     }
+    /// };
+    /// let uses = db.page_uses(&Job::silent(), &mut on_run, &mut |fault| {
+    ///     eprintln!("{fault:?}");
+    ///     true
     /// })?;
-    /// assert!(dead < uses.pages);
+    /// assert!(dead < uses.pages && uses.unknown_pages == 0);
     /// # Ok::<(), kv::Error>(())
     /// ```
-    pub fn page_uses(&self, job: &Job<'_>, on_run: &mut dyn FnMut(PageRun)) -> Result<PageUses> {
+    pub fn page_uses(
+        &self,
+        job: &Job<'_>,
+        on_run: &mut dyn FnMut(PageRun),
+        on_fault: &mut dyn FnMut(&Fault) -> bool,
+    ) -> Result<PageUses> {
         let mut wait = || self.lock_write(self.wait_limit()).map(drop);
         let (snapshot, space) = newest_accounting(self.pager(), &mut wait)?;
         let desc = *snapshot.desc();
@@ -91,39 +110,103 @@ impl Db {
             source: snapshot.view(),
             job,
         };
-        on_run(PageRun {
-            first: PageNo::new(0),
-            pages: meta_pages(view.page_size()),
-            usage: PageUse::Meta,
-            table: None,
-        });
-        let read = trees(view, &space, on_run).and_then(|()| bookkeeping(view, &space, on_run));
-        read.map_err(|error| match self.begin_read() {
-            Ok(txn) => txn.with_table_name(error),
-            Err(_) => error,
-        })?;
+        let mut told = Told {
+            on_run,
+            reached: PageSet::new(),
+            pages: 0,
+        };
+        let mut faults = Faults {
+            job,
+            on_fault,
+            told: BTreeSet::new(),
+            stopped: false,
+        };
+        let head = Run::new(PageNo::new(0), meta_pages(view.page_size()));
+        told.tell(head, PageUse::Meta, None);
+        trees(view, &space, &mut told, &mut faults)?;
+        let dead_pages_known = bookkeeping(view, &space, &mut told, &mut faults)?;
         job.finish()?;
         Ok(PageUses {
             id: desc.id,
             pages: desc.pages,
+            unknown_pages: desc.pages.saturating_sub(told.pages),
+            dead_pages_known,
         })
     }
 }
 
-/// Tells the pages of all trees.
-fn trees(view: JobView<'_, '_, '_>, space: &Accounting, on_run: &mut dyn FnMut(PageRun)) -> Result<()> {
-    let CommitTrees { all: mut trees, faults } = CommitTrees::of(&view, &space.desc)?;
-    if let Some(fault) = faults.into_iter().next() {
-        return Err(fault.into_error());
+/// The pages that were told.
+struct Told<'f> {
+    on_run: &'f mut dyn FnMut(PageRun),
+    reached: PageSet,
+    pages: u64,
+}
+
+impl Told<'_> {
+    /// Tells the pages of a run, unless one of them was told before. Returns whether it did.
+    fn tell(&mut self, run: Run, usage: PageUse, table: Option<TableId>) -> bool {
+        if run.iter().any(|page| self.reached.contains(page)) {
+            return false;
+        }
+        self.pages += self.reached.insert_run(run);
+        (self.on_run)(PageRun {
+            first: run.first,
+            pages: run.pages,
+            usage,
+            table,
+        });
+        true
     }
+}
+
+/// The faults that were met.
+struct Faults<'f, 'j> {
+    job: &'f Job<'j>,
+    on_fault: &'f mut dyn FnMut(&Fault) -> bool,
+    /// Where faults were met in trees that are read twice.
+    told: BTreeSet<(PageNo, TableId)>,
+    stopped: bool,
+}
+
+impl Faults<'_, '_> {
+    /// Reports a fault, unless it was met before. Returns whether to go on.
+    fn found(&mut self, fault: &Fault) -> bool {
+        // That a page was not read because the job has ended is no fault of the file.
+        if self.job.is_stopped() {
+            return false;
+        }
+        let at = fault.page.zip(fault.table.filter(is_read_twice));
+        if at.is_none_or(|at| self.told.insert(at)) {
+            self.stopped |= !(self.on_fault)(fault);
+        }
+        !self.stopped
+    }
+
+    /// Returns the error with which the call ends, if it ends early.
+    fn end(&self) -> Result<()> {
+        match self.stopped || self.job.is_stopped() {
+            true => Err(self.job.end()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Tells the pages of all trees.
+fn trees(
+    view: JobView<'_, '_, '_>,
+    space: &Accounting,
+    told: &mut Told<'_>,
+    faults: &mut Faults<'_, '_>,
+) -> Result<()> {
+    let CommitTrees {
+        all: mut trees,
+        faults: of_catalogue,
+    } = CommitTrees::of(&view, &space.desc)?;
     trees.push((TableId::SPACE, space.desc.roots.space));
     let job = view.job;
     let current = Cell::new(TableId::MAIN);
-    let (mut damage, mut failed) = (None, None);
-    let mut on_fault = |page: PageNo, kind, what: &str| {
-        damage.get_or_insert_with(|| Fault::at(page, current.get(), kind, what).into_error());
-        false
-    };
+    let mut failed = None;
+    let mut on_fault = |page: PageNo, kind, what: &str| faults.found(&Fault::at(page, current.get(), kind, what));
     let mut on_extent = |extent: Extent, what: Reached| {
         let Run { first, pages } = extent.run;
         let usage = match (what, current.get()) {
@@ -132,12 +215,10 @@ fn trees(view: JobView<'_, '_, '_>, space: &Accounting, on_run: &mut dyn FnMut(P
             (Reached::Tree, _) => usage_of_tree_page(view, first),
         };
         match usage.and_then(|usage| job.advance(pages).map(|()| usage)) {
-            Ok(usage) => on_run(PageRun {
-                first,
-                pages,
-                usage,
-                table: Some(current.get()).filter(|table| !table.is_internal()),
-            }),
+            Ok(usage) => {
+                let table = Some(current.get()).filter(|table| !table.is_internal());
+                told.tell(extent.run, usage, table);
+            }
             Err(error) => {
                 failed.get_or_insert(error);
             }
@@ -154,11 +235,17 @@ fn trees(view: JobView<'_, '_, '_>, space: &Accounting, on_run: &mut dyn FnMut(P
     if checker.lacks_memory() {
         job.lack_memory();
     }
-    match failed.or(damage) {
-        _ if job.is_stopped() => Err(job.end()),
-        Some(error) => Err(error),
-        None => Ok(()),
+    faults.end()?;
+    if let Some(error) = failed {
+        return Err(error);
     }
+    // A page of the catalogue that cannot be read was met as a page of its tree, too.
+    for fault in &of_catalogue {
+        if !faults.found(fault) {
+            break;
+        }
+    }
+    faults.end()
 }
 
 /// Returns whether a page of a tree is a leaf or a branch.
@@ -170,26 +257,39 @@ fn usage_of_tree_page(view: JobView<'_, '_, '_>, page: PageNo) -> Result<PageUse
     })
 }
 
-/// Tells the pages of spilled records and the dead ones.
-fn bookkeeping(view: JobView<'_, '_, '_>, space: &Accounting, on_run: &mut dyn FnMut(PageRun)) -> Result<()> {
-    let mut tell = |run: Run, usage| {
-        on_run(PageRun {
-            first: run.first,
-            pages: run.pages,
-            usage,
-            table: None,
-        });
-    };
-    for run in &space.spilled {
-        tell(*run, PageUse::Own);
-    }
+/// Tells the pages of spilled records and the dead ones. Returns whether it is known which pages are dead: a list that
+/// contradicts itself is not believed.
+fn bookkeeping(
+    view: JobView<'_, '_, '_>,
+    space: &Accounting,
+    told: &mut Told<'_>,
+    faults: &mut Faults<'_, '_>,
+) -> Result<bool> {
     let desc = &space.desc;
-    let dead = DeadExtents::of(&view, &desc.roots.space, desc.id, &space.changes)?;
-    if let Some((page, what)) = dead.fault {
-        return Err(Error::corrupt(page, what).in_table(TableId::SPACE));
+    let spilled = space.spilled.iter().map(|run| (*run, PageUse::Own));
+    let (dead, fault) = match DeadExtents::of(&view, &desc.roots.space, desc.id, &space.changes) {
+        Err(error) if error.is_no_memory() => return Err(error),
+        Err(error) => (None, Some(Fault::of(&error, TableId::SPACE))),
+        Ok(DeadExtents {
+            fault: Some((page, what)),
+            ..
+        }) => (None, Some(Fault::contradiction(page, TableId::SPACE, what))),
+        Ok(dead) => (Some(dead), None),
+    };
+    if let Some(fault) = fault {
+        faults.found(&fault);
     }
-    for dead in dead.extents.values() {
-        tell(dead.extent.run, PageUse::Dead);
+    let is_known = dead.is_some();
+    let dead = dead.iter().flat_map(|dead| dead.extents.values());
+    let dead = dead.map(|dead| (dead.extent.run, PageUse::Dead));
+    let end = PageNo::new(desc.pages);
+    for (run, usage) in spilled.chain(dead) {
+        let is_in_file = run.checked_end().is_some_and(|behind| behind <= end);
+        if !(is_in_file && told.tell(run, usage, None)) {
+            let what = "pages that are listed as dead are in use, or outside the file";
+            faults.found(&Fault::contradiction(run.first, TableId::SPACE, what));
+        }
+        faults.end()?;
     }
-    Ok(())
+    faults.end().map(|()| is_known)
 }

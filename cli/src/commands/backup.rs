@@ -3,6 +3,8 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{is_interruption, shown, Exit, Failure, Outcome};
+use crate::input::args::OverwriteArgs;
+use crate::inspect::holders;
 use crate::output::progress;
 use crate::output::stream::Out;
 use clap::Args;
@@ -24,9 +26,8 @@ pub struct Backup {
     /// Puts all entries into new pages, so that the copy is as small as can be.
     #[arg(long)]
     compact: bool,
-    /// Replaces the target if it is there already.
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    replaces: OverwriteArgs,
 }
 
 impl Backup {
@@ -36,13 +37,16 @@ impl Backup {
         let txn = database.read()?;
         let options = BackupOptions {
             compact: self.compact,
-            overwrite: self.overwrite,
+            overwrite: self.replaces.overwrite,
         };
         let to_stream = self.target == Path::new("-");
         if to_stream && io::stdout().is_terminal() {
             return Err(Failure::usage(
                 "standard output is a terminal; send the backup into a file or a pipe",
             ));
+        }
+        if !to_stream {
+            holders::check_target(&self.target, self.replaces, context)?;
         }
         let mut out = Out::open()?;
         let mut bytes = 0;

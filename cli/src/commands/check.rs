@@ -3,14 +3,14 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{Exit, Outcome};
-use crate::inspect::faults::{Faults, Job};
+use crate::inspect::faults::{table_of, Faults, Job};
 use crate::inspect::slots;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress;
 use crate::output::stream::{self, Out};
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{table_called, CheckReport, Fault, ReadTxn, Reader};
+use kv_engine::{CheckReport, Fault};
 use std::path::PathBuf;
 
 /// Checks that the database is whole; ends with 3 if it is damaged.
@@ -63,15 +63,6 @@ impl Check {
         };
         stream::ended(written, exit)
     }
-}
-
-/// Returns what messages call the table of a fault.
-fn table_of(mut txn: &ReadTxn, fault: &Fault) -> Option<String> {
-    let table = fault.table?;
-    // The catalogue may be damaged as well, and then the number is all that can be said.
-    let name = txn.table_name(table).unwrap_or_default();
-    let called = table_called(table, &name).to_string();
-    Some(called)
 }
 
 fn summary(report: &CheckReport, all: bool) -> Record {

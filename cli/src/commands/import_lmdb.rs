@@ -12,7 +12,7 @@ use crate::output::text::{counted, table_name, Quoted};
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Flags, ReadPages, Rule};
-use kv_engine::{Error, PutMode, Range, Reader, TableId};
+use kv_engine::{Error, PutMode, TableId};
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -273,7 +273,7 @@ impl Import<'_> {
             Some(name) => txn.table_create(name, false).about(&database.path)?,
             None => TableId::MAIN,
         };
-        match txn.count(table, &Range::default()).about(&database.path)? {
+        match self.batches.count(table)? {
             0 => Ok(table),
             count => Err(Failure::new(
                 Exit::Refused,
@@ -307,11 +307,7 @@ impl Import<'_> {
     /// Compares what the table has with what was put into it.
     fn verify(&mut self, table: TableId, imported: &Imported) -> Outcome<()> {
         let database = self.batches.database;
-        let count = self
-            .batches
-            .txn()?
-            .count(table, &Range::default())
-            .about(&database.path)?;
+        let count = self.batches.count(table)?;
         if count == imported.put {
             return Ok(());
         }

@@ -109,6 +109,7 @@ impl Load {
         }
         database.keep();
         let Loader {
+            batches,
             loaded,
             left_out,
             progress,
@@ -116,13 +117,22 @@ impl Load {
         } = loader;
         // The line of the progress goes before the summary comes.
         drop(progress);
-        let path = shown(&self.file);
+        let replaced = match (loaded, loaded.saturating_sub(batches.added)) {
+            (_, 0) => String::new(),
+            (1, _) => ", in place of another".to_string(),
+            (_, 1) => ", 1 of them in place of another".to_string(),
+            (_, more) => format!(", {more} of them in place of others"),
+        };
+        let left_out = match left_out {
+            0 => String::new(),
+            1 => ", 1 was there already".to_string(),
+            more => format!(", {more} were there already"),
+        };
         let loaded = counted(loaded, "entry was", "entries were");
-        match left_out {
-            0 => context.say(format_args!("{path}: {loaded} loaded")),
-            1 => context.say(format_args!("{path}: {loaded} loaded, 1 was there already")),
-            _ => context.say(format_args!("{path}: {loaded} loaded, {left_out} were there already")),
-        }
+        context.say(format_args!(
+            "{}: {loaded} loaded{replaced}{left_out}",
+            shown(&self.file)
+        ));
         Ok(Exit::Done)
     }
 }
@@ -155,7 +165,7 @@ impl Loader<'_> {
             false => PutMode::Set,
         };
         let table = self.table;
-        match self.batches.txn()?.put(table, key, value, mode) {
+        match self.batches.txn_to_put(table)?.put(table, key, value, mode) {
             Ok(()) => {}
             Err(Error::Exists(_)) => return Ok(false),
             Err(error) => return Err(self.batches.database.fail(error)),

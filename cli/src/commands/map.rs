@@ -20,8 +20,8 @@ use std::path::PathBuf;
 /// A cell stands for one page or more, and shows what most of them are used for. Dead pages are free, or become free when
 /// nobody sees them any more. Overflow pages have long values and keys, and own pages what the file knows of its free
 /// pages. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
-/// that a scan reads on. Every page of every tree is read; long values are not. At a damaged page the work ends: what
-/// was found before it is shown, and the exit status is 3.
+/// that a scan reads on. Every page of every tree is read; long values are not. Of a damaged file everything is shown
+/// but what only damaged pages lead to, and the exit status is 3.
 #[derive(Debug, Args)]
 pub struct Map {
     /// The database.
@@ -47,7 +47,7 @@ impl Map {
         if self.form.form != Form::Table {
             figures::record(&mut out, self.form.form, &record(&uses, page_size))?;
             out.finish()?;
-            return Ok(damage.tell());
+            return Ok(damage.tell(&self.file));
         }
         let style = Style {
             unicode: !self.ascii && locale_is_unicode(),
@@ -68,7 +68,7 @@ impl Map {
         ))?;
         legend(&mut out, &uses, style, page_size)?;
         let counts = &uses.counts;
-        let dead = match uses.is_whole {
+        let dead = match uses.dead_known {
             true => format!(
                 "dead pages lie in {}, the largest of {}",
                 counted(counts.dead_runs, "run", "runs"),
@@ -83,16 +83,18 @@ impl Map {
                 _ => "there are too few".to_string(),
             }
         ))?;
+        if uses.has_unknown() {
+            out.line("pages to which only damaged ones lead are not known")?;
+        }
         out.finish()?;
-        Ok(damage.tell())
+        Ok(damage.tell(&self.file))
     }
 }
 
 fn record(uses: &Uses, page_size: u64) -> Record {
     let counts = &uses.counts;
     let pages = |usage| Figure::Number(counts.pages[kind_of(usage)]);
-    // They come last, so that nothing is known of them if there is damage.
-    let of_dead = |count: u64| match uses.is_whole {
+    let of_dead = |count: u64| match uses.dead_known {
         true => Figure::Number(count),
         false => Figure::None("not known"),
     };

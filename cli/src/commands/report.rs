@@ -48,11 +48,11 @@ impl Report {
             let mut out = Out::open()?;
             out.bytes(page.as_bytes())?;
             out.finish()?;
-            return Ok(facts.damage.tell());
+            return Ok(facts.damage.tell(&self.file));
         };
         write(to, page.as_bytes())?;
         context.say(format_args!("{}: the report was written", shown(to)));
-        Ok(facts.damage.tell())
+        Ok(facts.damage.tell(&self.file))
     }
 }
 

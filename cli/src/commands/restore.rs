@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::input::args::OverwriteArgs;
 use crate::inspect::holders;
 use crate::interrupt::{self, Wakeful};
 use crate::output::progress::{self, Progress, Unit};
@@ -24,22 +25,18 @@ pub struct Restore {
     backup: PathBuf,
     /// The new database.
     target: PathBuf,
-    /// Replaces the target if it is there already and nobody has it open.
-    #[arg(long)]
-    overwrite: bool,
-    /// Replaces it even if others have it open. They go on with the old one, and what they write is lost with it.
-    #[arg(long, requires = "overwrite")]
-    force: bool,
+    #[command(flatten)]
+    replaces: OverwriteArgs,
 }
 
 impl Restore {
     /// Restores.
     pub fn run(self, context: &Context) -> Outcome {
-        self.check_target(context)?;
+        holders::check_target(&self.target, self.replaces, context)?;
         if self.backup != Path::new("-") {
             return self.copy(&self.backup, context);
         }
-        if !self.overwrite && self.target.exists() {
+        if !self.replaces.overwrite && self.target.exists() {
             let path = shown(&self.target);
             let what = format!("{path}: the file exists already; give another name, or --overwrite");
             return Err(Failure::new(Exit::Refused, what));
@@ -55,31 +52,12 @@ impl Restore {
             .map_err(|failure| failure.about_input(received.path()))
     }
 
-    /// Refuses to replace a database that others have open: they would not notice, and go on with a file that is gone.
-    fn check_target(&self, context: &Context) -> Outcome<()> {
-        let others = match self.overwrite && !self.force {
-            true => holders::others(&self.target, context),
-            false => None,
-        };
-        match others {
-            None => Ok(()),
-            Some(others) => Err(Failure::new(
-                Exit::Busy,
-                format!(
-                    "{}: {others} it open, and would go on with the old file; end what has it open, or give --force, \
-                     which replaces it all the same",
-                    shown(&self.target)
-                ),
-            )),
-        }
-    }
-
     fn copy(&self, backup: &Path, context: &Context) -> Outcome {
         let database = Database::to_read(backup, context)?;
         let txn = database.read()?;
         let options = BackupOptions {
             compact: false,
-            overwrite: self.overwrite,
+            overwrite: self.replaces.overwrite,
         };
         let copied = progress::of_job(context, "restoring", database.db.stat().pages, |job| {
             txn.backup(&self.target, options, job)

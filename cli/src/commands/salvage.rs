@@ -3,8 +3,9 @@
 use crate::context::Context;
 use crate::database::{Database, Table};
 use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::input::args::OverwriteArgs;
 use crate::inspect::faults::{Faults, Job};
-use crate::inspect::slots;
+use crate::inspect::{holders, slots};
 use crate::output::figures::{self, Figure};
 use crate::output::progress;
 use crate::output::stream::{self, Out};
@@ -15,17 +16,17 @@ use std::path::PathBuf;
 
 /// Saves what can be read of a damaged file into a new one.
 ///
-/// The damaged file is only read. The new one appears when it is whole. The exit status is 0 if everything was saved, and
-/// 3 if something was lost or is uncertain; the new file is there in both cases.
+/// The damaged file is only read. The new one appears when it is whole. What is below a damaged page is looked for in
+/// the whole file, and the end tells what was found of it. The exit status is 0 if everything was saved, and 3 if
+/// something was lost or is uncertain; the new file is there in both cases.
 #[derive(Debug, Args)]
 pub struct Salvage {
     /// The damaged database.
     damaged: PathBuf,
     /// The new file.
     new: PathBuf,
-    /// Replaces the new file if it is there already.
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    replaces: OverwriteArgs,
     #[command(flatten)]
     form: FormArg,
 }
@@ -43,6 +44,7 @@ impl Salvage {
 
     /// Saves.
     pub fn run(self, context: &Context) -> Outcome {
+        holders::check_target(&self.new, self.replaces, context)?;
         let mut out = Out::open()?;
         let form = self.form.form;
         let (tables, recovery) = self.look(context).unwrap_or_default();
@@ -60,7 +62,7 @@ impl Salvage {
                 // What can be saved is saved, even if nobody reads what is found.
                 faults.show(fault, table)
             };
-            kv_engine::salvage(&self.damaged, &self.new, self.overwrite, job, &mut on_fault)
+            kv_engine::salvage(&self.damaged, &self.new, self.replaces.overwrite, job, &mut on_fault)
         });
         let written = faults.end();
         let report = report.map_err(|error| match &error {

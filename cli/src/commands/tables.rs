@@ -52,7 +52,7 @@ impl Tables {
         let shown = rows.first().map_or(0, Vec::len);
         figures::table(&mut out, self.form.form, &heading[..shown], &rows)?;
         out.finish()?;
-        Ok(damage.tell())
+        Ok(damage.tell(&self.file))
     }
 }
 

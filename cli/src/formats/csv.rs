@@ -202,8 +202,7 @@ pub fn read(lines: Lines, sink: &mut dyn Sink, syntax: Syntax, has_heading: bool
         let table = at.table.map(field).transpose()?.unwrap_or_default();
         if current.as_ref() != Some(&table) {
             let name = Some(table.as_slice()).filter(|name| !name.is_empty());
-            name.map_or(Ok(()), names::check)
-                .map_err(|what| wrong(what.to_string()))?;
+            name.map_or(Ok(()), names::check).map_err(wrong)?;
             sink.table(name)?;
             current = Some(table);
         }

@@ -260,6 +260,13 @@ impl Head {
             (b"format", other) => return Err(format!("format {}; there are bytevalue and print", Quoted(other))),
             (b"database" | b"subdatabase", _) => {
                 names::check(value)?;
+                // mdb_load takes the last one without a word. No program writes two, so a part of the text is missing.
+                if let Some(name) = &self.name {
+                    let name = Quoted(name);
+                    return Err(format!(
+                        "the head names a table already: {name}; see whether what writes it has failed"
+                    ));
+                }
                 self.name = Some(value.to_vec());
             }
             (b"duplicates" | b"dupsort" | b"dupfixed" | b"integerdup" | b"reversedup", value) => {

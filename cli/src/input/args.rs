@@ -44,6 +44,17 @@ impl HexArg {
     }
 }
 
+/// Whether a file that is there already is replaced by a new database.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OverwriteArgs {
+    /// Replaces the new file if it is there already and nobody has it open.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Replaces it even if others have it open. They go on with the old one, and what they write is lost with it.
+    #[arg(long, requires = "overwrite")]
+    pub force: bool,
+}
+
 /// Reads the page size of a new file.
 pub fn page_size(text: &str) -> Result<u32, String> {
     match text.parse() {

@@ -78,6 +78,9 @@ fn character(text: &[u8]) -> Option<(char, &[u8])> {
     Some((c, &text[end + 1..]))
 }
 
+/// What is wrong with digits that stand for no bytes.
+pub const NOT_HEX: &str = "these are not pairs of hexadecimal digits";
+
 /// Returns the bytes that hexadecimal digits stand for, or what is wrong with them.
 pub fn from_hex(digits: &[u8]) -> Result<Vec<u8>, String> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
@@ -86,7 +89,7 @@ pub fn from_hex(digits: &[u8]) -> Result<Vec<u8>, String> {
         _ => None,
     };
     let bytes: Option<Vec<u8>> = digits.chunks(2).map(pair).collect();
-    bytes.ok_or_else(|| "these are not pairs of hexadecimal digits".to_string())
+    bytes.ok_or_else(|| NOT_HEX.to_string())
 }
 
 #[cfg(test)]

@@ -4,12 +4,16 @@
 //! |----------|------------------------------------------------------|
 //! | `args`   | options that several commands have                   |
 //! | `bytes`  | keys and values as text: escapes, hexadecimal digits |
+//! | `digits` | hexadecimal digits of files and pipes                |
+//! | `parts`  | reading in parts of one length                       |
 //! | `values` | values from the command line, from files, from pipes |
 //! | `lines`  | lines of a file or a pipe, counted                   |
 //! | `names`  | names of tables that are to be created               |
 
 pub mod args;
 pub mod bytes;
+pub mod digits;
 pub mod lines;
 pub mod names;
+pub mod parts;
 pub mod values;

@@ -1,11 +1,13 @@
 //! Values from the command line, from a file (`@FILE`) or from standard input (`-`). Those of files and pipes may be
 //! larger than memory, and are put in parts.
 
+use super::digits::Digits;
+use super::parts::fill;
 use crate::database::Database;
-use crate::exit::{input_name, Failure, Outcome};
-use crate::input::bytes::{from_hex, Syntax};
+use crate::exit::{input_name, Exit, Failure, Outcome};
+use crate::input::bytes::Syntax;
 use crate::interrupt::Wakeful;
-use kv_engine::{PutMode, TableId, WriteTxn};
+use kv_engine::{PutMode, TableId, WriteTxn, VALUE_MAX};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -50,12 +52,8 @@ impl Value {
     pub fn put(self, txn: &mut WriteTxn, at: &Target<'_>, syntax: Syntax) -> Outcome<()> {
         match self {
             Value::Typed(bytes) => at.answer(txn.put(at.table, at.key, &bytes, at.mode)),
-            Value::Input => from_stream(txn, at, syntax, &mut Wakeful::stdin()?, (Path::new("-"), 0)),
-            Value::File(path, file) => {
-                // A hint is enough: a file may change while it is read, and pipes have no length.
-                let len = file.metadata().map_or(0, |facts| facts.len());
-                from_stream(txn, at, syntax, &mut Wakeful::new(file), (&path, len))
-            }
+            Value::Input => Source::new(Path::new("-"), Wakeful::stdin()?, syntax).put(txn, at),
+            Value::File(path, file) => Source::new(&path, Wakeful::new(file), syntax).put(txn, at),
         }
     }
 }
@@ -78,46 +76,65 @@ impl Target<'_> {
     }
 }
 
-/// Puts what a stream has, in parts.
-fn from_stream(
-    txn: &mut WriteTxn,
-    at: &Target<'_>,
-    syntax: Syntax,
-    from: &mut dyn Read,
-    name_and_hint: (&Path, u64),
-) -> Outcome<()> {
-    let (name, hint) = name_and_hint;
-    if syntax == Syntax::Hex {
-        let mut digits = Vec::new();
-        from.read_to_end(&mut digits)
-            .map_err(|e| Failure::input(name, "read", &e))?;
-        let digits = digits.trim_ascii_end();
-        let bytes = from_hex(digits).map_err(|what| Failure::usage(format!("{}: {what}", input_name(name))))?;
-        return at.answer(txn.put(at.table, at.key, &bytes, at.mode));
-    }
-    let mut part = vec![0; PART];
-    let mut filled = fill(from, &mut part, name)?;
-    if filled < PART {
-        return at.answer(txn.put(at.table, at.key, &part[..filled], at.mode));
-    }
-    let mut writer = at.answer(txn.writer(at.table, at.key, hint, at.mode))?;
-    while filled > 0 {
-        at.answer(writer.write(txn, &part[..filled]))?;
-        filled = fill(from, &mut part, name)?;
-    }
-    at.answer(writer.finish(txn))
+/// A file or a pipe that has a value.
+struct Source<'n> {
+    name: &'n Path,
+    from: Box<dyn Read>,
+    /// How long the value is, or 0 if that is not known. This is a hint: a file may change while it is read.
+    hint: u64,
+    is_device: bool,
 }
 
-/// Reads until the buffer is full or the stream ends. Returns how many bytes were read.
-fn fill(from: &mut dyn Read, buffer: &mut [u8], name: &Path) -> Outcome<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Failure::input(name, "read", &e)),
+impl<'n> Source<'n> {
+    fn new(name: &'n Path, file: Wakeful, syntax: Syntax) -> Source<'n> {
+        let (len, is_device) = (file.len(), file.is_device());
+        let (from, hint): (Box<dyn Read>, u64) = match syntax {
+            Syntax::Text => (Box::new(file), len),
+            Syntax::Hex => (Box::new(Digits::new(file)), len / 2),
+        };
+        Source {
+            name,
+            from,
+            hint,
+            is_device,
         }
     }
-    Ok(filled)
+
+    /// Puts the value, in parts.
+    fn put(mut self, txn: &mut WriteTxn, at: &Target<'_>) -> Outcome<()> {
+        let name = input_name(self.name);
+        // The engine would notice that behind all the bytes that can be put.
+        if self.hint > VALUE_MAX {
+            let long = self.hint;
+            let what = format!("{name}: a value of {long} bytes is too long; it can have {VALUE_MAX} at most");
+            return Err(Failure::new(Exit::Refused, what));
+        }
+        let mut part = vec![0; PART];
+        let mut filled = self.fill(&mut part)?;
+        if filled < PART {
+            return at.answer(txn.put(at.table, at.key, &part[..filled], at.mode));
+        }
+        // /dev/zero would fill the disk.
+        if self.is_device {
+            let what = format!(
+                "{name}: this is a device that may have no end; write as many bytes of it as you want into a pipe \
+                 (head -c BYTES), and give -"
+            );
+            return Err(Failure::new(Exit::Refused, what));
+        }
+        let mut writer = at.answer(txn.writer(at.table, at.key, self.hint, at.mode))?;
+        while filled > 0 {
+            at.answer(writer.write(txn, &part[..filled]))?;
+            filled = self.fill(&mut part)?;
+        }
+        at.answer(writer.finish(txn))
+    }
+
+    /// Reads until the buffer is full or the source ends. Returns how many bytes were read.
+    fn fill(&mut self, buffer: &mut [u8]) -> Outcome<usize> {
+        fill(&mut self.from, buffer).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidData => Failure::usage(format!("{}: {e}", input_name(self.name))),
+            _ => Failure::input(self.name, "read", &e),
+        })
+    }
 }

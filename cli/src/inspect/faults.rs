@@ -4,7 +4,7 @@ use crate::exit::{Failure, Outcome};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::Form;
-use kv_engine::{Fault, FaultKind, TableId};
+use kv_engine::{table_called, Fault, FaultKind, ReadTxn, Reader, TableId};
 
 /// What a fault means.
 #[derive(Debug, PartialEq, Eq)]
@@ -137,6 +137,15 @@ impl<'o> Faults<'o> {
         self.told.push(meaning);
         Ok(())
     }
+}
+
+/// Returns what messages call the table of a fault.
+pub fn table_of(mut txn: &ReadTxn, fault: &Fault) -> Option<String> {
+    let table = fault.table?;
+    // The catalogue may be damaged as well, and then the number is all that can be said.
+    let name = txn.table_name(table).unwrap_or_default();
+    let called = table_called(table, &name).to_string();
+    Some(called)
 }
 
 /// Returns what programs call a kind of fault.

@@ -1,16 +1,36 @@
-//! Who has a database open, whether he reads, writes or does nothing.
+//! Who has a database open, whether he reads, writes or does nothing. Such a file is not replaced unasked.
 
 use super::readers::process_name;
 use crate::context::Context;
 use crate::database::{beside, Database};
-use crate::exit::Exit;
+use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::input::args::OverwriteArgs;
 use crate::output::figures::Figure;
 use std::fs::{metadata, read_dir};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// Refuses to replace a database that others have open: they would not notice, and go on with a file that is gone.
+pub fn check_target(target: &Path, args: OverwriteArgs, context: &Context) -> Outcome<()> {
+    let others = match args.overwrite && !args.force {
+        true => others(target, context),
+        false => None,
+    };
+    match others {
+        None => Ok(()),
+        Some(others) => Err(Failure::new(
+            Exit::Busy,
+            format!(
+                "{}: {others} it open, and would go on with the old file; end what has it open, or give --force, \
+                 which replaces it all the same",
+                shown(target)
+            ),
+        )),
+    }
+}
+
 /// Returns who else has the file open as a database, in words, or `None` if nobody has.
-pub fn others(path: &Path, context: &Context) -> Option<String> {
+fn others(path: &Path, context: &Context) -> Option<String> {
     let real = path.canonicalize().ok()?;
     // Without this, nobody has it open but who could not make it, and then opening says so.
     let is_shared = beside(&real).exists();

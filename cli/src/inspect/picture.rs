@@ -39,6 +39,7 @@ pub struct Style {
 pub struct Picture {
     /// How many pages a cell stands for.
     pub pages_per_cell: u64,
+    pages: u64,
     width: usize,
     /// How many pages of each kind a cell has.
     cells: Vec<[u64; KINDS.len()]>,
@@ -54,6 +55,7 @@ impl Picture {
         let cells = pages.div_ceil(pages_per_cell) as usize;
         Picture {
             pages_per_cell,
+            pages,
             width,
             cells: vec![[0; KINDS.len()]; cells],
         }
@@ -76,16 +78,20 @@ impl Picture {
 
     /// Returns the kind of which each cell has most pages.
     pub fn kinds(&self) -> impl Iterator<Item = usize> + '_ {
-        self.cells.iter().map(most)
+        let cells = self.cells.iter().enumerate();
+        cells.map(|(at, cell)| {
+            let left = self.pages.saturating_sub(at as u64 * self.pages_per_cell);
+            most(cell, left.min(self.pages_per_cell))
+        })
     }
 
     /// Returns the rows. A cell shows the kind of which it has most pages.
     pub fn rows(&self, style: Style) -> Vec<String> {
-        let row = |cells: &[[u64; KINDS.len()]]| {
+        let row = |cells: &[usize]| {
             let mut text = String::new();
             let mut colour = None;
-            for cell in cells {
-                let (_, _, block, letter, number) = KINDS[most(cell)];
+            for kind in cells {
+                let (_, _, block, letter, number) = KINDS[*kind];
                 if style.colour && colour != Some(number) {
                     text.push_str(&format!("\x1b[{number}m"));
                     colour = Some(number);
@@ -97,16 +103,16 @@ impl Picture {
             }
             text
         };
-        self.cells.chunks(self.width).map(row).collect()
+        let cells: Vec<usize> = self.kinds().collect();
+        cells.chunks(self.width).map(row).collect()
     }
 }
 
-/// Returns the kind of which there are most pages, or that nothing is known of any; among equals the first of the
-/// legend.
-fn most(cell: &[u64; KINDS.len()]) -> usize {
-    if cell.iter().all(|pages| *pages == 0) {
-        return UNKNOWN;
-    }
+/// Returns the kind of which a cell of so many pages has most; among equals the first of the legend. Nothing is known
+/// of pages that were not added.
+fn most(cell: &[u64; KINDS.len()], pages: u64) -> usize {
+    let mut cell = *cell;
+    cell[UNKNOWN] += pages.saturating_sub(cell.iter().sum());
     (0..KINDS.len())
         .rev()
         .max_by_key(|kind| cell[*kind])
@@ -158,5 +164,17 @@ mod tests {
             (rows.len(), rows[0].as_str(), rows[1].as_str()),
             (ROWS as usize, "#.==", "====")
         );
+    }
+
+    #[test]
+    fn a_cell_of_which_most_is_not_known_says_so() {
+        let mut picture = Picture::new(10 * 4 * ROWS - 3, 4);
+        assert_eq!(picture.pages_per_cell, 10);
+        picture.add(run(0, 4, PageUse::Leaf));
+        picture.add(run(10, 5, PageUse::Leaf));
+        // The last cell has seven pages.
+        picture.add(run(10 * 4 * ROWS - 10, 4, PageUse::Dead));
+        let rows = picture.rows(PLAIN);
+        assert_eq!((rows[0].as_str(), rows[23].as_str()), ("?#??", "???."));
     }
 }

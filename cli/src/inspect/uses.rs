@@ -4,10 +4,10 @@ use super::picture::{kind_of, KINDS, UNKNOWN};
 use crate::context::Context;
 use crate::damage::Damage;
 use crate::database::Database;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::output::figures::Figure;
 use crate::output::progress;
-use kv_engine::{PageRun, PageUse};
+use kv_engine::{Fault, PageRun, PageUse, PageUses, Reader};
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -72,38 +72,58 @@ pub struct Uses {
     pub commit: u64,
     /// The pages of the file then.
     pub pages: u64,
-    /// Whether all of it is known; otherwise there is damage.
-    pub is_whole: bool,
+    /// Whether it is known which pages are dead.
+    pub dead_known: bool,
 }
 
 impl Uses {
-    /// Reads them. A commit may make the file longer meanwhile. What comes behind damage is not known, and neither are
-    /// dead pages then, which come last.
+    /// Reads them. A commit may make the file longer meanwhile. What only damaged pages lead to is not known.
     pub fn read(database: &Database, context: &Context, doing: &'static str, damage: &mut Damage) -> Outcome<Uses> {
         let before = database.db.stat();
-        let (mut counts, mut runs) = (Counts::default(), Vec::new());
-        let read = progress::of_job(context, doing, database.db.stat().pages, |job| {
-            database.db.page_uses(job, &mut |run| {
-                counts.add(run);
-                join(&mut runs, run);
+        let (mut counts, mut runs, mut first) = (Counts::default(), Vec::new(), None);
+        let mut on_run = |run| {
+            counts.add(run);
+            join(&mut runs, run);
+        };
+        let read = progress::of_job(context, doing, before.pages, |job| {
+            database.db.page_uses(job, &mut on_run, &mut |fault| {
+                first.get_or_insert_with(|| fault.clone());
+                true
             })
         });
-        let read = damage.pass(read.map_err(|error| database.fail_waiting(error)))?;
-        let (commit, pages) = match read {
-            Some(read) => (read.id, read.pages),
-            None => (before.visible, before.pages),
-        };
-        if read.is_none() {
-            counts.pages[UNKNOWN] = pages.saturating_sub(counts.pages.iter().sum());
+        if let Some(fault) = first {
+            damage.pass::<()>(Err(failure_of(fault, database)))?;
         }
+        let read = damage.pass(read.map_err(|error| database.fail_waiting(error)))?;
+        let read = read.unwrap_or(PageUses {
+            id: before.visible,
+            pages: before.pages,
+            unknown_pages: before.pages,
+            dead_pages_known: false,
+        });
+        counts.pages[UNKNOWN] = read.unknown_pages;
         Ok(Uses {
             counts,
             runs,
-            commit: commit.get(),
-            pages,
-            is_whole: read.is_some(),
+            commit: read.id.get(),
+            pages: read.pages,
+            dead_known: read.dead_pages_known,
         })
     }
+
+    /// Returns whether there are pages of which nothing is known.
+    pub fn has_unknown(&self) -> bool {
+        self.counts.pages[UNKNOWN] > 0
+    }
+}
+
+/// Returns what a command says that meets this fault.
+fn failure_of(fault: Fault, database: &Database) -> Failure {
+    let name = match (fault.table, database.db.begin_read()) {
+        (Some(table), Ok(txn)) => (&txn).table_name(table).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    database.fail(fault.into_error().in_table_called(&name))
 }
 
 /// Adds a run to a list, as a part of the last one where it continues that.

@@ -85,7 +85,10 @@ fn head(out: &mut String, facts: &Facts, name: &str) {
         ("Pages", number(pages), format!("of {}", bytes(facts.page_size))),
         (
             "Dead pages",
-            safe(share(dead, pages, 0)).to_string(),
+            match facts.uses.dead_known {
+                true => safe(share(dead, pages, 0)).to_string(),
+                false => "not known".to_string(),
+            },
             bytes(dead * facts.page_size),
         ),
         (
@@ -127,30 +130,32 @@ fn uses(facts: &Facts) -> String {
         runs,
         commit,
         pages,
-        is_whole,
+        dead_known,
     } = &facts.uses;
-    if !is_whole {
-        return format!(
-            "{}{}<p class=\"dim\">Pages behind a damaged one are not known.</p>\n",
-            shares(&counts.pages, facts.page_size),
-            page_map(runs, *pages).0
-        );
-    }
     let (map, per_cell) = page_map(runs, *pages);
     let in_order = match counts.in_order() {
         Figure::Real(percent, _) => format!("{percent:.1} % of the leaves lie right behind the leaf before them."),
         _ => "There are too few leaves to be in an order.".to_string(),
     };
+    let dead = match dead_known {
+        true => format!(
+            "Dead pages are free, or become free when nobody sees them any more; they lie in {}, the largest of {}.",
+            counted(counts.dead_runs, "run", "runs"),
+            counted(counts.largest_dead_run, "page", "pages"),
+        ),
+        false => "Which pages are dead is not known because of damage.".to_string(),
+    };
+    let unknown = match facts.uses.has_unknown() {
+        true => " Pages to which only damaged ones lead are not known.",
+        false => "",
+    };
     format!(
         "{}{map}<p class=\"dim\">Each square is {} of {}, in the order of the file, and shows what most of them are used \
-         for in commit {}. Dead pages are free, or become free when nobody sees them any more; they lie in {}, the \
-         largest of {}. {in_order}</p>\n",
+         for in commit {}. {dead} {in_order}{unknown}</p>\n",
         shares(&counts.pages, facts.page_size),
         counted(per_cell, "page", "pages"),
         bytes(facts.page_size),
         number(*commit),
-        counted(counts.dead_runs, "run", "runs"),
-        counted(counts.largest_dead_run, "page", "pages"),
     )
 }
 

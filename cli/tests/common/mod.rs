@@ -3,7 +3,7 @@
 //! Every integration test is a program of its own and uses a part of this only, hence the `allow`.
 #![allow(dead_code)]
 
-use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions, WriteTxn};
+use kv_engine::{Db, Job, Options, PageRun, PageUse, PutMode, TableId, WriteOptions, WriteTxn};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -174,12 +174,13 @@ pub fn large(folder: &Folder) {
 /// The pages that are used in this way, by a table or by none, in the order of the tree.
 pub fn pages(db: &Db, usage: PageUse, table: Option<TableId>) -> Vec<u64> {
     let mut pages = Vec::new();
-    let uses = db.page_uses(&Job::silent(), &mut |run| {
+    let mut on_run = |run: PageRun| {
         if run.usage == usage && run.table == table {
             let first = run.first.get();
             pages.extend(first..first + run.pages);
         }
-    });
+    };
+    let uses = db.page_uses(&Job::silent(), &mut on_run, &mut |_| false);
     uses.expect("uses");
     pages
 }

@@ -39,7 +39,8 @@ use std::path::Path;
 
 /// Saves what can be read of the database at `damaged` into a new one at `target`, which appears when it is whole and
 /// durable. The damaged file is only read, and no lock on it is needed. `on_fault` is given what is lost and what is
-/// doubtful, and returns whether to go on.
+/// doubtful, and returns whether to go on. What is below a page that cannot be used is told when that is met, and again
+/// at the end, with what was found of it elsewhere and what is lost.
 ///
 /// # Errors
 /// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like a database, or the target is a device, a pipe, a
@@ -152,6 +153,7 @@ impl<'d> Saver<'d, '_, '_> {
                         table,
                         low: Vec::new(),
                         high: None,
+                        missing: None,
                     });
                 }
             }
@@ -171,16 +173,24 @@ impl<'d> Saver<'d, '_, '_> {
             .collect();
         for table in tables {
             if table == TableId::MAIN || self.tables.contains_key(&table) {
-                self.adopt(&orphans, table, &mut |saver, found| {
-                    let saved = u64::from(saver.put(table, found)?);
-                    saver.report.entries += saved;
-                    saver.report.uncertain += saved;
-                    // Of a table without a root, nothing was counted as lost.
-                    if !saver.rootless.contains(&table) {
-                        saver.report.lost_entries = saver.report.lost_entries.saturating_sub(saved);
-                    }
-                    Ok(())
-                })?;
+                self.adopt(&orphans, table, &mut |saver, found| saver.put_orphan(table, found))?;
+            }
+        }
+        self.tell_losses()
+    }
+
+    /// Saves an entry that fills a gap.
+    fn put_orphan(&mut self, table: TableId, found: Found<'_>) -> Result<()> {
+        let lost = self.report.lost_entries;
+        let is_saved = self.put(table, found)?;
+        self.report.entries += u64::from(is_saved);
+        self.report.uncertain += u64::from(is_saved);
+        // Of a table without a root, no gap says how many entries there were. Those of a gap count as lost in the end,
+        // whatever is wrong with them.
+        if !self.rootless.contains(&table) {
+            self.report.lost_entries = lost;
+            if is_saved {
+                self.note_found(table, found.key);
             }
         }
         Ok(())
@@ -270,8 +280,11 @@ impl<'d> Saver<'d, '_, '_> {
     /// leaves are left.
     fn lost_tables(&mut self, orphans: &Orphans) -> Result<()> {
         let mut records = Vec::new();
-        self.adopt(orphans, TableId::CATALOGUE, &mut |_, found| {
-            records.extend(decode(&found));
+        self.adopt(orphans, TableId::CATALOGUE, &mut |saver, found| {
+            if let Some(record) = decode(&found) {
+                records.push(record);
+                saver.note_found(TableId::CATALOGUE, found.key);
+            }
             Ok(())
         })?;
         for (table, record) in records {

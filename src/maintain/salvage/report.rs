@@ -17,8 +17,8 @@ pub struct SalvageReport {
     /// The number of saved entries that no pointer of the newest commit led to: they, or the record of their table,
     /// were found by looking at every page. They may be older than what was lost.
     pub uncertain: u64,
-    /// The number of entries that were there and are not saved, as far as pointers give it. If records of tables are
-    /// lost, the number of their entries is not known and not counted.
+    /// The number of entries that were there and are not saved, as far as pointers give it: those that were found
+    /// elsewhere do not count. If records of tables are lost, the number of their entries is not known and not counted.
     pub lost_entries: u64,
     /// The number of pages in use whose checksum differs or that could not be read.
     pub damaged_pages: u64,

@@ -4,7 +4,7 @@ use super::pages::{DamagedFile, Scope};
 use super::report::SalvageReport;
 use crate::catalogue::TableRecord;
 use crate::db::{PutMode, Reader, WriteTxn};
-use crate::error::{Error, Result};
+use crate::error::{Error, FaultKind, Result};
 use crate::ids::{PageNo, TableId};
 use crate::maintain::fault::Fault;
 use crate::maintain::job::Job;
@@ -12,20 +12,52 @@ use crate::page::chain::{pieces, Chain};
 use crate::page::leaf::Stored;
 use crate::page::KEY_MAX;
 use crate::tree::read::check::PageSet;
-use crate::util::shown::Quoted;
+use crate::util::shown::{plural, Quoted};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The keys of a table that no pointer leads to any more: from `low` on and below `high`.
+/// The keys of a table that no pointer leads to any more: from `low` on and below `high`. They are looked for in pages
+/// that nothing leads to.
 #[derive(Debug, Clone)]
 pub(super) struct Gap {
     pub table: TableId,
     pub low: Vec<u8>,
     pub high: Option<Vec<u8>>,
+    /// What was there, or `None` if nothing tells of it.
+    pub missing: Option<Missing>,
+}
+
+/// What a pointer says of the entries of a gap, and what became of them.
+#[derive(Debug, Clone)]
+pub(super) struct Missing {
+    /// The page that the pointer leads to.
+    pub page: PageNo,
+    /// Why it could not be used.
+    pub kind: FaultKind,
+    /// The number of entries that were below it.
+    pub entries: u64,
+    /// The number of those that were found elsewhere. Old ones may be among them, so that it may be larger.
+    pub found: u64,
 }
 
 impl Gap {
     pub fn holds(&self, key: &[u8]) -> bool {
         key >= self.low.as_slice() && self.high.as_deref().is_none_or(|high| key < high)
+    }
+
+    /// Returns the keys of the gap in words.
+    pub fn keys(&self) -> String {
+        let low = Quoted(&self.low);
+        match &self.high {
+            Some(high) => format!("keys from {low} to below {}", Quoted(high)),
+            None => format!("keys from {low} on"),
+        }
+    }
+}
+
+impl Missing {
+    /// Returns how many entries were not found.
+    pub fn lost(&self) -> u64 {
+        self.entries.saturating_sub(self.found)
     }
 }
 
@@ -104,6 +136,50 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
         self.fault(fault)
     }
 
+    /// Counts an entry that was found in a page that nothing leads to, in the gap that it was looked for in.
+    pub fn note_found(&mut self, table: TableId, key: &[u8]) {
+        let mut gaps = self.gaps.iter_mut().filter(|gap| gap.table == table);
+        if let Some(missing) = gaps.find(|gap| gap.holds(key)).and_then(|gap| gap.missing.as_mut()) {
+            missing.found += 1;
+        }
+    }
+
+    /// Counts and reports what is lost of the gaps, after everything was looked for.
+    ///
+    /// # Errors
+    /// `Cancelled`: the callback returned false.
+    pub fn tell_losses(&mut self) -> Result<()> {
+        for gap in std::mem::take(&mut self.gaps) {
+            let Some(missing) = &gap.missing else { continue };
+            let (entries, lost) = (missing.entries, missing.lost());
+            let of_catalogue = gap.table == TableId::CATALOGUE;
+            let what = match of_catalogue {
+                true => plural(entries, "record of a table was", "records of tables were"),
+                false => plural(entries, "entry was", "entries were"),
+            };
+            let mut what = format!("{entries} {what} looked for elsewhere");
+            if !of_catalogue {
+                self.report.lost_entries = self.report.lost_entries.saturating_add(lost);
+                what += &format!(", {}", gap.keys());
+            }
+            what += &format!(
+                ": {} found, {} lost",
+                counted(missing.found, "was", "were"),
+                counted(lost, "is", "are")
+            );
+            if of_catalogue && lost > 0 {
+                what += "; how many entries are lost with them is not known";
+            }
+            self.fault(&Fault {
+                page: Some(missing.page),
+                table: Some(gap.table),
+                kind: missing.kind,
+                what,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Counts a page that is damaged, unless it was counted before.
     pub fn note_damaged(&mut self, page: Option<PageNo>) {
         let is_new = page.is_some_and(|page| self.bad.insert(page));
@@ -172,5 +248,13 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
         }
         writer.finish(&mut self.txn)?;
         Ok(true)
+    }
+}
+
+/// Returns a number with the verb behind it.
+fn counted(number: u64, one: &'static str, many: &'static str) -> String {
+    match number {
+        0 => format!("none {one}"),
+        _ => format!("{number} {}", plural(number, one, many)),
     }
 }

@@ -2,7 +2,7 @@
 //! confirmed and steps over it.
 
 use super::pages::{entry, Scope};
-use super::saver::{Found, Gap, OnEntry, Saver};
+use super::saver::{Found, Gap, Missing, OnEntry, Saver};
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::maintain::fault::Fault;
@@ -11,7 +11,7 @@ use crate::page::header;
 use crate::page::leaf::Leaf;
 use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSource, Ptr, Root};
-use crate::util::shown::{plural, Quoted};
+use crate::util::shown::plural;
 
 /// A subtree on the way down.
 #[derive(Clone, Copy)]
@@ -70,32 +70,41 @@ impl<'d> Saver<'d, '_, '_> {
         self.lose_because(lost, &fault)
     }
 
-    /// Handles a subtree that is lost: it is counted, reported, and becomes a gap.
+    /// Handles a subtree that cannot be used: it is counted, reported, and becomes a gap. What is lost of it is told
+    /// when it was looked for elsewhere.
     fn lose_because(&mut self, lost: &Subtree<'_>, fault: &Fault) -> Result<()> {
         let why = &fault.what;
         let entries = lost.ptr.entries;
         self.report.lost_subtrees += 1;
-        let of_catalogue = lost.table == TableId::CATALOGUE;
-        if !of_catalogue {
-            self.report.lost_entries = self.report.lost_entries.saturating_add(entries);
-        }
-        self.gaps.push(Gap {
+        let missing = Missing {
+            page: lost.ptr.page.number(),
+            kind: fault.kind,
+            entries,
+            found: 0,
+        };
+        let gap = Gap {
             table: lost.table,
             low: lost.low.to_vec(),
             high: lost.high.map(<[u8]>::to_vec),
-        });
-        let what = match of_catalogue {
-            false => format!(
-                "{why}: {entries} {} lost here, keys from {} {}",
-                plural(entries, "entry is", "entries are"),
-                Quoted(lost.low),
-                lost.high
-                    .map_or("on".into(), |high| format!("to below {}", Quoted(high)))
+            // The list of names is made anew, so nothing of it is missing.
+            missing: (lost.table != TableId::NAMES).then_some(missing),
+        };
+        let what = match lost.table {
+            TableId::CATALOGUE => format!(
+                "{why}: {entries} {} looked for elsewhere",
+                plural(entries, "record of a table is", "records of tables are")
             ),
-            true => format!(
-                "{why}: records of tables are lost here ({entries}); how many entries are lost with them is not known"
+            TableId::NAMES => format!(
+                "{why}: {entries} {} read; the list of names is made anew",
+                plural(entries, "name is not", "names are not")
+            ),
+            _ => format!(
+                "{why}: {entries} {} looked for elsewhere, {}",
+                plural(entries, "entry is", "entries are"),
+                gap.keys()
             ),
         };
+        self.gaps.push(gap);
         self.fault(&Fault { what, ..fault.clone() })
     }
 
