@@ -164,7 +164,7 @@ unsafe fn step(
         } else {
             // SAFETY: as above.
             let outputs = unsafe { (maybe(key), maybe(value)) };
-            if let Some(status) = step_of_write(function, (cursor, &mut usage), back, outputs) {
+            if let Some(status) = step_of_write(function, (cursor, usage), back, outputs) {
                 return status;
             }
         }
@@ -177,7 +177,7 @@ unsafe fn step(
 #[inline(never)]
 fn step_of_write(
     function: &'static CStr,
-    (cursor, usage): (*mut kv_cursor, &mut CursorUse),
+    (cursor, mut usage): (*mut kv_cursor, CursorUse),
     back: bool,
     outputs: Outputs,
 ) -> Option<kv_status> {
