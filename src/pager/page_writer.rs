@@ -14,10 +14,10 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::shared::share_entry;
-use super::space::{Dead, RunSet, Space, SpaceEdit, ZoneNo};
+use super::space::{Dead, PageRuns, Space, SpaceEdit, ZoneNo};
 use super::view::View;
 use super::write_lock::complete;
-use super::write_state::WriteState;
+use super::write_state::{StateGuard, WriteState};
 use super::written::WrittenPages;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
@@ -51,13 +51,13 @@ const FOLD_SMALL: usize = 150;
 #[derive(Debug)]
 pub struct PageWriter {
     pub(super) pager: Arc<Pager>,
-    pub(super) state: Box<WriteState>,
+    pub(super) state: StateGuard,
     /// The id of the commit.
     pub(super) id: CommitId,
     /// The end of the file as this transaction sees it.
     pub(super) end: PageNo,
     /// The pages that were taken and not given back.
-    pub(super) taken: RunSet,
+    pub(super) taken: PageRuns,
     /// The extents of earlier commits to which this one does not refer any more.
     pub(super) freed: Vec<Extent>,
     /// Whether there was no memory for one of them. The transaction can then not be committed.
@@ -129,13 +129,13 @@ impl Pager {
 
 impl PageWriter {
     /// Returns a writer that has the lock and is not ready yet.
-    fn new(pager: &Arc<Pager>, mut state: Box<WriteState>) -> PageWriter {
+    fn new(pager: &Arc<Pager>, state: Box<WriteState>) -> PageWriter {
         PageWriter {
             pager: pager.clone(),
             id: CommitId::NONE,
             end: PageNo::new(state.tip.pages),
-            taken: std::mem::take(&mut state.taken),
-            state,
+            taken: PageRuns::default(),
+            state: StateGuard::of(state),
             freed: Vec::new(),
             freed_incomplete: false,
             kept: Vec::new(),
@@ -232,11 +232,11 @@ impl PageWriter {
     /// Returns at most 2 zones that are worth loading before pages are taken: those that a fold needs, then others if
     /// few free pages are known.
     pub fn zones_wanted(&mut self) -> Vec<ZoneNo> {
-        let space = &mut self.state.space;
-        if space.known_pages() == self.state.dead {
+        let WriteState { space, dead, .. } = &mut *self.state;
+        if space.known_pages() == *dead {
             space.nothing_else();
         }
-        let more = space.pool.total() < FREE_WANTED && space.known_pages() < self.state.dead;
+        let more = space.pool.total() < FREE_WANTED && space.known_pages() < *dead;
         space.wanted(more)
     }
 
@@ -517,7 +517,9 @@ impl PageSink for PageWriter {
 
 impl Drop for PageWriter {
     fn drop(&mut self) {
-        let mut state = std::mem::take(&mut self.state);
+        let Some(mut state) = self.state.give_back() else {
+            return;
+        };
         match self.progress {
             Progress::Building => {
                 for run in self.taken.iter() {
@@ -534,8 +536,6 @@ impl Drop for PageWriter {
             // Nobody knows all pages that are to be given back.
             *state = WriteState::default();
         }
-        self.taken.clear();
-        state.taken = std::mem::take(&mut self.taken);
         self.pager.release_write_lock(state);
     }
 }

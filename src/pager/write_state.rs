@@ -2,7 +2,7 @@
 
 use super::commit::{CommitRecord, SlotRecords, SpaceChange};
 use super::descriptor::Descriptor;
-use super::space::{RunSet, Space};
+use super::space::Space;
 use crate::error::Result;
 use crate::ids::{CommitId, Run};
 use crate::page::meta::SLOT_BYTES;
@@ -29,10 +29,40 @@ pub(super) struct WriteState {
     pub changes: usize,
     /// The commits that are not known to be durable, in ascending order.
     pub unsynced: Vec<Unsynced>,
-    /// Memory for the set of pages that a transaction takes. It is kept to be used again.
-    pub taken: RunSet,
     /// Memory for the bytes of a slot.
     pub slot_bytes: Option<Box<[u8; SLOT_BYTES]>>,
+}
+
+/// What a writer has got from its pager, and gives back when it ends. It is there all the time until then.
+#[derive(Debug)]
+pub(super) struct StateGuard(Option<Box<WriteState>>);
+
+impl StateGuard {
+    /// Returns a guard of this state.
+    pub fn of(state: Box<WriteState>) -> StateGuard {
+        StateGuard(Some(state))
+    }
+
+    /// Gives the state back, which the writer must not use any more.
+    pub fn give_back(&mut self) -> Option<Box<WriteState>> {
+        self.0.take()
+    }
+}
+
+impl std::ops::Deref for StateGuard {
+    type Target = WriteState;
+
+    #[inline(always)]
+    fn deref(&self) -> &WriteState {
+        self.0.as_deref().expect("the state is there until the writer ends")
+    }
+}
+
+impl std::ops::DerefMut for StateGuard {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut WriteState {
+        self.0.as_deref_mut().expect("the state is there until the writer ends")
+    }
 }
 
 /// A commit that is not known to be durable.
@@ -59,7 +89,7 @@ pub struct Accounting {
 impl WriteState {
     /// Returns whether something is missing here, because there was no memory for it.
     pub fn is_incomplete(&self) -> bool {
-        self.space.is_incomplete() || self.taken.is_incomplete()
+        self.space.is_incomplete()
     }
 
     /// Returns how many changes a fold would carry from these records to the space tree.

@@ -67,14 +67,15 @@ mod blocks {
     /// Returns whether the machine has the instructions.
     #[inline(always)]
     pub fn can_run() -> bool {
-        is_x86_feature_detected!("pclmulqdq") && is_x86_feature_detected!("sse4.2")
+        // AVX brings SSE 4.2 along, and instructions of three operands, which need no copies.
+        is_x86_feature_detected!("pclmulqdq") && is_x86_feature_detected!("avx")
     }
 
     /// Returns the checksum of the whole blocks at the head of `bytes`, and the bytes behind them.
     ///
     /// # Safety
     /// [`can_run`] has returned true.
-    #[target_feature(enable = "sse4.2,pclmulqdq")]
+    #[target_feature(enable = "avx,pclmulqdq")]
     pub unsafe fn crc32c(bytes: &[u8]) -> (u32, &[u8]) {
         let blocks = bytes.chunks_exact(BLOCK);
         let rest = blocks.remainder();
@@ -91,7 +92,7 @@ mod blocks {
     /// # Safety
     /// The machine has the instructions, and the block has [`BLOCK`] bytes.
     #[inline]
-    #[target_feature(enable = "sse4.2,pclmulqdq")]
+    #[target_feature(enable = "avx,pclmulqdq")]
     unsafe fn behind_block(sum: u32, block: &[u8]) -> u32 {
         debug_assert_eq!(block.len(), BLOCK, "a whole block");
         let start = block.as_ptr();

@@ -22,6 +22,7 @@
 //! |------------|---------------------------------------------------------------|
 //! | `dead`     | dead extents, and the edits that a fold makes to their tree   |
 //! | `mirror`   | the dead extents that a writer knows of, by their first pages |
+//! | `page_runs`| a set of pages as runs, which are found by address            |
 //! | `page_map` | a sorted map from pages to a few words each                   |
 //! | `runs`     | sets of pages as runs, which are found by address and by size |
 //! | `zone`     | zones: the units in which the space tree is loaded            |
@@ -29,10 +30,12 @@
 mod dead;
 mod mirror;
 mod page_map;
+mod page_runs;
 mod runs;
 mod zone;
 
 pub use dead::{Dead, SpaceEdit};
+pub(in crate::pager) use page_runs::PageRuns;
 pub(in crate::pager) use runs::RunSet;
 pub use zone::ZoneNo;
 

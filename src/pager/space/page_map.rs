@@ -143,19 +143,6 @@ impl<V: Copy + Default> PageMap<V> {
         }
     }
 
-    /// Removes all pages.
-    pub fn clear(&mut self) {
-        for mut block in std::mem::take(&mut self.blocks)
-            .into_values()
-            .take(SPARE - self.spare.len())
-        {
-            block.bits = [0; WORDS];
-            self.spare.push(block);
-        }
-        self.len = 0;
-        self.incomplete = false;
-    }
-
     /// Returns the last page before `end`.
     pub fn before(&self, end: PageNo) -> Option<(PageNo, V)> {
         let (last, at_last) = locate(PageNo::new(end.get().checked_sub(1)?));
@@ -209,10 +196,6 @@ mod tests {
                 map.insert(page, round);
                 model.insert(page, round);
             } else {
-                if random.one_in(3000) {
-                    map.clear();
-                    model.clear();
-                }
                 let near = model.range(page..).next().map_or(page, |(page, _)| *page);
                 map.remove(near);
                 model.remove(&near);

@@ -13,8 +13,7 @@ const SHORT: usize = 16;
 pub(in crate::pager) struct RunSet {
     /// The number of pages of each run, by its first page.
     by_page: PageMap<u64>,
-    /// The first pages of the runs of 0, 1, 2 ... pages. A set that never had a short run has no maps, because each commit
-    /// makes and drops empty sets.
+    /// The first pages of the runs of 0, 1, 2 ... pages. A set that never had a short run has no maps.
     short: Vec<PageMap<()>>,
     /// The longer runs, as their number of pages and their first page.
     long: BTreeSet<(u64, PageNo)>,
@@ -39,17 +38,9 @@ impl RunSet {
     }
 
     /// Returns every run, in ascending order.
+    #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
         self.by_page.iter().map(run)
-    }
-
-    /// Removes all pages.
-    pub fn clear(&mut self) {
-        self.by_page.clear();
-        self.short.iter_mut().for_each(PageMap::clear);
-        self.long.clear();
-        self.total = 0;
-        self.incomplete = false;
     }
 
     /// Adds pages. Those that are in the set already stay.
