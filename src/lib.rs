@@ -134,6 +134,8 @@ pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 #[doc(hidden)]
 pub use error::table_called;
 pub use error::{Conflict, Corruption, Detail, Error, FaultKind, Foreign, MissingTable, Result};
+#[doc(hidden)]
+pub use file::uncancelled::Uncancelled;
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 pub use maintain::{PageRun, PageUse, PageUses};

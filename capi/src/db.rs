@@ -6,7 +6,7 @@ use crate::border::flags::{
     known, no_choice, KV_BLIND, KV_OPEN_EXISTING, KV_OPEN_MEMORY, KV_OPEN_NEW, KV_OPEN_READ_ONLY, KV_VERIFY_ALWAYS,
     KV_VERIFY_DEFAULT, KV_VERIFY_NEVER, KV_VERIFY_ONCE,
 };
-use crate::border::process::{self, Uncancelled};
+use crate::border::process;
 use crate::border::status::{kv_status, not_found, Failure, Outcome, KV_BUSY};
 use crate::border::types::{durability, kv_db, kv_table, put_mode};
 use crate::handle::about::about;
@@ -15,7 +15,7 @@ use crate::handle::in_use::DbUse;
 use crate::handle::objects::{orphan_all, DbHandle, Object, HANDLES};
 use crate::handle::stale_readers::{kv_reader_fn, StaleReaders};
 use crate::handle::token::{Kind, Token};
-use kv_engine::{Db, Options, TableId, Verify, WriteOptions};
+use kv_engine::{Db, Options, TableId, Uncancelled, Verify, WriteOptions};
 use std::ffi::{c_char, c_void, CString};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;

@@ -3,7 +3,7 @@
 use crate::border::arg::{self, Given, Growing};
 use crate::border::error::{guard, AboutPath};
 use crate::border::flags::{known, KV_JOB_CHECK_SPACE, KV_JOB_COMPACT, KV_JOB_OVERWRITE};
-use crate::border::process::{self, Uncancelled};
+use crate::border::process;
 use crate::border::signals::NoWriteSignals;
 use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT, KV_INVALID};
 use crate::border::types::{kv_db, kv_txn, table_in_question, KV_NONE};
@@ -12,7 +12,7 @@ use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::handle::token::Token;
 use crate::txn::not_waiting_for_itself;
-use kv_engine::{plural, table_called, BackupOptions, Db, Fault, FaultKind, Job, PageNo, ReadTxn};
+use kv_engine::{plural, table_called, BackupOptions, Db, Fault, FaultKind, Job, PageNo, ReadTxn, Uncancelled};
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
 use std::path::Path;

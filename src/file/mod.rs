@@ -21,6 +21,7 @@
 //! | `sleepers` | sleeping until a lock may be free: who is woken, and that no wake-up is lost         |
 //! | `clock`  | a clock that processes share                                                           |
 //! | `fork`   | what a child must not inherit                                                         |
+//! | `uncancelled` | what keeps a thread from being cancelled inside a call                             |
 //! | `machine` | how much memory there is                                                              |
 //!
 //! Writing goes through calls ([`Storage::writev_at`]) and reading through memory ([`Storage::memory`]): a page is
@@ -52,6 +53,7 @@ pub mod sim;
 mod sim_test;
 pub mod sleepers;
 mod special;
+pub mod uncancelled;
 mod wish;
 
 use crate::error::{Error, Result};

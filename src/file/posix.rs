@@ -15,6 +15,7 @@ use super::map::{Mapped, Reservation};
 use super::members::{Member, Opener};
 use super::names::{above_standard, at_path, by_descriptor};
 use super::peers::Peers;
+use super::uncancelled::Uncancelled;
 use super::{lock, special, Identity, Storage};
 use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
@@ -296,10 +297,12 @@ impl Storage for PosixFile {
     }
 
     fn read_cached(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        let _uncancelled = Uncancelled::new();
         self.file.read_exact_at(into, at).map_err(|e| Error::io("read", e))
     }
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        let _uncancelled = Uncancelled::new();
         #[cfg(any(target_os = "linux", target_os = "android"))]
         self.advise(at, into.len() as u64, libc::POSIX_FADV_DONTNEED);
         self.read_cached(at, into)
@@ -307,6 +310,7 @@ impl Storage for PosixFile {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn read_anew(&self, ranges: &[std::ops::Range<u64>]) -> bool {
+        let _uncancelled = Uncancelled::new();
         for advice in [libc::POSIX_FADV_DONTNEED, libc::POSIX_FADV_WILLNEED] {
             for range in ranges {
                 self.advise(range.start, range.end - range.start, advice);
@@ -316,6 +320,7 @@ impl Storage for PosixFile {
     }
 
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
+        let _uncancelled = Uncancelled::new();
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let end = at.checked_add(bytes).filter(|end| *end <= self.map.reserved());
         let end = end.ok_or_else(|| self.outgrown())?;
@@ -328,16 +333,19 @@ impl Storage for PosixFile {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn begin_sync(&self) {
+        let _uncancelled = Uncancelled::new();
         // SAFETY: The descriptor is open. The next sync reports errors of the writes themselves, because this call
         // neither waits for the writes nor consumes their errors.
         unsafe { libc::sync_file_range(self.file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
     }
 
     fn sync(&self) -> Result<()> {
+        let _uncancelled = Uncancelled::new();
         self.file.sync_data().map_err(|e| Error::io("sync", e))
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
+        let _uncancelled = Uncancelled::new();
         if len > self.map.reserved() {
             return Err(self.outgrown());
         }
@@ -346,6 +354,7 @@ impl Storage for PosixFile {
     }
 
     fn fill(&self, from: u64, to: u64) -> Result<u64> {
+        let _uncancelled = Uncancelled::new();
         // To write beyond a limit on the length of files would bring a signal.
         let most = calls::limit(Limit::FileSize).unwrap_or(u64::MAX);
         let (mut at, end) = (from, to.min(most).min(self.map.reserved()));

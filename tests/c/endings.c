@@ -71,6 +71,59 @@ static void cancelled(void)
     OK(kv_close(db));
 }
 
+static kv_txn *large;
+static int done;
+
+/* Its cancellation waits for the first point at which a thread can be cancelled. */
+static void *work_on(void *ignored)
+{
+    static char value[20000];
+    kv_cursor *cursor;
+    kv_slice key, found;
+    uint64_t n;
+    uint32_t i;
+    int state;
+    CHECK(pthread_cancel(pthread_self()) == 0);
+    for (i = 0; i < 4000; i++) {
+        uint32_t other = i * 7919 % 4000;
+        OK(kv_put(large, KV_MAIN, &i, sizeof i, value, i % 16 == 0 ? sizeof value : 300, 0));
+        if (i % 3 == 0) OK(kv_replace(large, KV_MAIN, &i, sizeof i, value, 200, 0, &found));
+        if (i % 5 == 0) OK(kv_get_copy(large, KV_MAIN, &i, sizeof i, value, sizeof value, NULL));
+        if (i % 50 == 0) OK(kv_count(large, KV_MAIN, NULL, &n));
+        if (i % 7 == 0) OK(kv_delete(large, KV_MAIN, &other, sizeof other, KV_BLIND));
+    }
+    OK(kv_cursor_open(large, KV_MAIN, NULL, &cursor));
+    for (i = 0; kv_cursor_next(cursor, &key, &found) == KV_OK; i++) {
+        if (i % 2 == 0) OK(kv_cursor_put(cursor, value, 400));
+        if (i % 5 == 0) OK(kv_cursor_delete(cursor));
+    }
+    OK(kv_cursor_seek(cursor, S(""), KV_SEEK_GE, &key, &found));
+    OK(kv_cursor_rank(cursor, &n));
+    kv_cursor_close(cursor);
+    for (i = 0; i < 100; i++) OK(kv_take_first(large, KV_MAIN, NULL, &key, &found));
+    CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state) == 0 && state == PTHREAD_CANCEL_ENABLE);
+    CHECK(pthread_setcancelstate(state, NULL) == 0);
+    done = 1;
+    pthread_testcancel();
+    return ignored;
+}
+
+/* Whatever a call reads, writes or waits for: no point at which a thread can be cancelled lies in it. */
+static void cancelled_from_the_beginning(void)
+{
+    kv_txn_options options = KV_TXN_OPTIONS_INIT;
+    pthread_t thread;
+    void *answer;
+    db = fresh("beginning.kv");
+    options.write_memory = 64 << 10;
+    OK(kv_txn_begin(db, KV_WRITE, &options, &large));
+    CHECK(pthread_create(&thread, NULL, work_on, NULL) == 0);
+    CHECK(pthread_join(thread, &answer) == 0 && answer == PTHREAD_CANCELED && done);
+    commit(large);
+    OK(kv_db_check(db, 0, NULL, NULL, NULL));
+    OK(kv_close(db));
+}
+
 static int full[2];
 static volatile int filled, answer_of_write = -1;
 static char much[1 << 20];
@@ -169,6 +222,7 @@ int main(void)
 {
     alarm(100);
     cancelled();
+    cancelled_from_the_beginning();
     cancelled_while_writing();
     destructors();
     DONE;

@@ -10,11 +10,11 @@
 use crate::border::advice;
 use crate::border::arg::{self, Out};
 use crate::border::memory;
-use crate::border::process::{self, Uncancelled};
+use crate::border::process;
 use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC, KV_TOO_SMALL};
 use crate::border::text::Text;
 use crate::border::types::{kv_extent, table_in_question, KV_NONE};
-use kv_engine::{plural, Error, PageNo, ShownPath, TableId};
+use kv_engine::{plural, Error, PageNo, ShownPath, TableId, Uncancelled};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr};
@@ -139,6 +139,16 @@ impl About for AboutPath {
     fn why_refused(self, _: usize, _: u8) -> Cow<'static, str> {
         Cow::Borrowed("bad handle")
     }
+}
+
+/// Does as [`guard`] for functions that wait for nothing but the file, whose reads, writes and syncs see to it themselves
+/// that the thread is not cancelled in them.
+#[inline(always)]
+pub(crate) fn guard_quick(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
+    if memory::is_short() && !memory::is_back() {
+        return short(function, about);
+    }
+    catch(function, about, body)
 }
 
 /// Runs the body of an exported function: refuses it while memory is short, keeps the thread from being cancelled, stores a

@@ -8,7 +8,6 @@ use crate::border::text::Text;
 use kv_engine::Error;
 use std::cell::{Cell, RefCell};
 #[cfg(target_os = "linux")]
-use std::ffi::c_int;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
@@ -68,51 +67,6 @@ pub(crate) fn take_panic() -> String {
         Some(text)
     });
     taken.ok().flatten().unwrap_or_default()
-}
-
-// ---- cancelled threads
-
-/// Keeps this thread from being cancelled until it is dropped. A thread is cancelled inside the system call that it
-/// waits in, by unwinding the stack from there; that would skip the end of a call that others wait for.
-pub(crate) struct Uncancelled {
-    #[cfg(target_os = "linux")]
-    before: c_int,
-}
-
-#[cfg(target_os = "linux")]
-mod cancel {
-    use std::ffi::c_int;
-
-    pub(super) const DISABLE: c_int = 1;
-
-    extern "C" {
-        pub(super) fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
-    }
-}
-
-impl Uncancelled {
-    #[inline(always)]
-    pub(crate) fn new() -> Uncancelled {
-        #[cfg(target_os = "linux")]
-        {
-            let mut before = 0;
-            // SAFETY: the state is one that there is, and the place of the former one is writable.
-            unsafe { cancel::pthread_setcancelstate(cancel::DISABLE, &mut before) };
-            Uncancelled { before }
-        }
-        #[cfg(not(target_os = "linux"))]
-        Uncancelled {}
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Uncancelled {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // SAFETY: the state is what this thread had before. Nobody wants the one of now, and the C libraries of Linux take
-        // NULL for that.
-        unsafe { cancel::pthread_setcancelstate(self.before, std::ptr::null_mut()) };
-    }
 }
 
 // ---- callbacks

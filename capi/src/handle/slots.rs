@@ -22,6 +22,7 @@
 use crate::border::status::{Failure, Outcome, KV_BUSY, KV_FORKED};
 use crate::handle::chunks::{Slot, Table};
 use crate::handle::token::{generation, next_generation, state, was_before, Kind, Kinds, Token, BUSY, COUNTED, FORKED};
+use kv_engine::Uncancelled;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
@@ -70,7 +71,10 @@ impl Backoff {
         match self.0 {
             0..=64 => std::hint::spin_loop(),
             65..=256 => std::thread::yield_now(),
-            _ => std::thread::sleep(std::time::Duration::from_micros(100)),
+            _ => {
+                let _uncancelled = Uncancelled::new();
+                std::thread::sleep(std::time::Duration::from_micros(100));
+            }
         }
     }
 }
