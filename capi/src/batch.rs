@@ -1,7 +1,7 @@
 //! Chapter "batches": arrays of slices, for programs in C.
 
 use crate::border::arg::{array, maybe, out, out_array, Given, Out, OutArray};
-use crate::border::error::guard_quick;
+use crate::border::error::guard_in_memory;
 use crate::border::flags::{known, no_choice, KV_BLIND, KV_OP_DELETE, KV_OP_PUT};
 use crate::border::status::{kv_status, Failure, Outcome};
 use crate::border::types::{kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode};
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn kv_get_many(
     values: *mut kv_slice,
     found: *mut usize,
 ) -> kv_status {
-    guard_quick(c"kv_get_many", about(txn), || {
+    guard_in_memory(c"kv_get_many", about(txn), || {
         // SAFETY: pointers of the caller, as described above; the keys span readable bytes.
         let (keys, mut values, found) =
             unsafe { (array(keys, n, "keys")?, out_array(values, n, "values")?, maybe(found)) };
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn kv_cursor_next_many(
     n: usize,
     got: *mut usize,
 ) -> kv_status {
-    guard_quick(c"kv_cursor_next_many", about(cursor), || {
+    guard_in_memory(c"kv_cursor_next_many", about(cursor), || {
         // SAFETY: pointers of the caller, as described above.
         let (mut entries, got) = unsafe { (out_array(entries, n, "entries")?, out(got, "got")?) };
         if n == 0 {
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn kv_cursor_next_many(
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: usize, done: *mut usize) -> kv_status {
-    guard_quick(c"kv_write_batch", about(txn), || {
+    guard_in_memory(c"kv_write_batch", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (ops, done) = unsafe { (array(ops, n, "ops")?, maybe(done)) };
         if let Some(done) = &done {

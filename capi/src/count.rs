@@ -1,7 +1,7 @@
 //! Chapter "cursors": counting. All of it in time that grows with the height of the tree, not with the entries.
 
 use crate::border::arg::{self, out};
-use crate::border::error::guard_quick;
+use crate::border::error::guard_in_memory;
 use crate::border::status::kv_status;
 use crate::border::types::{self, kv_cursor, kv_range, kv_table, kv_txn};
 use crate::handle::about::about;
@@ -16,7 +16,7 @@ use std::ffi::c_void;
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64) -> kv_status {
-    guard_quick(c"kv_cursor_count", about(cursor), || {
+    guard_in_memory(c"kv_cursor_count", about(cursor), || {
         // SAFETY: NULL or writable.
         let count = unsafe { out(count, "count")? };
         let mut usage = CursorUse::of(cursor)?;
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_rank(cursor: *mut kv_cursor, rank: *mut u64) -> kv_status {
-    guard_quick(c"kv_cursor_rank", about(cursor), || {
+    guard_in_memory(c"kv_cursor_rank", about(cursor), || {
         // SAFETY: NULL or writable.
         let rank = unsafe { out(rank, "rank")? };
         let mut usage = CursorUse::of(cursor)?;
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn kv_count(
     range: *const kv_range,
     count: *mut u64,
 ) -> kv_status {
-    guard_quick(c"kv_count", about(txn), || {
+    guard_in_memory(c"kv_count", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (range, count) = unsafe { (types::range(range)?, out(count, "count")?) };
         count.set(TxnUse::of(txn)?.read(|txn| txn.count(TableId::new(table), &range))?);
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn kv_rank(
     klen: usize,
     rank: *mut u64,
 ) -> kv_status {
-    guard_quick(c"kv_rank", about(txn), || {
+    guard_in_memory(c"kv_rank", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, rank) = unsafe { (arg::key(key, klen)?, out(rank, "rank")?) };
         rank.set(TxnUse::of(txn)?.read(|txn| txn.rank(TableId::new(table), key))?);

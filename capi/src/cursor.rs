@@ -1,7 +1,7 @@
 //! Chapter "cursors": walking through a table.
 
 use crate::border::arg::{self, handle_out, maybe, Out};
-use crate::border::error::{guard_fast, guard_open, guard_quick, guard_void};
+use crate::border::error::{guard_fast, guard_in_memory, guard_open, guard_void};
 use crate::border::flags::{no_choice, KV_SEEK_EQ, KV_SEEK_GE, KV_SEEK_GT, KV_SEEK_LE, KV_SEEK_LT};
 use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
@@ -205,7 +205,7 @@ unsafe fn step_guarded(
 ) -> kv_status {
     let target = if back { Target::Prev } else { Target::Next };
     // SAFETY: as in `step`.
-    guard_quick(function, about(cursor), move || {
+    guard_in_memory(function, about(cursor), move || {
         // SAFETY: NULL or writable, as the caller of the exported function promises.
         let outputs = unsafe { (maybe(key), maybe(value)) };
         let mut usage = CursorUse::of(cursor)?;
@@ -258,7 +258,7 @@ pub unsafe extern "C" fn kv_cursor_first(
     value: *mut kv_slice,
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard_quick(c"kv_cursor_first", about(cursor), || unsafe {
+    guard_in_memory(c"kv_cursor_first", about(cursor), || unsafe {
         move_cursor(cursor, Target::First, key, value)
     })
 }
@@ -270,7 +270,7 @@ pub unsafe extern "C" fn kv_cursor_first(
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_last(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard_quick(c"kv_cursor_last", about(cursor), || unsafe {
+    guard_in_memory(c"kv_cursor_last", about(cursor), || unsafe {
         move_cursor(cursor, Target::Last, key, value)
     })
 }
@@ -303,7 +303,7 @@ pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard_quick(c"kv_cursor_get", about(cursor), || unsafe {
+    guard_in_memory(c"kv_cursor_get", about(cursor), || unsafe {
         move_cursor(cursor, Target::Here, key, value)
     })
 }
@@ -332,7 +332,7 @@ pub unsafe extern "C" fn kv_cursor_seek(
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard_quick(c"kv_cursor_seek", about(cursor), || {
+    guard_in_memory(c"kv_cursor_seek", about(cursor), || {
         let how = match how {
             KV_SEEK_EQ => Seek::Eq,
             KV_SEEK_GE => Seek::Ge,
@@ -361,7 +361,7 @@ pub unsafe extern "C" fn kv_cursor_seek(
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_void, vlen: usize) -> kv_status {
-    guard_quick(c"kv_cursor_put", about(cursor), || {
+    guard_in_memory(c"kv_cursor_put", about(cursor), || {
         // SAFETY: bytes of the caller.
         let value = unsafe { arg::value(value, vlen)? };
         let mut usage = CursorUse::of(cursor)?;
@@ -387,7 +387,7 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_cursor_delete(cursor: *mut kv_cursor) -> kv_status {
-    guard_quick(c"kv_cursor_delete", about(cursor), || {
+    guard_in_memory(c"kv_cursor_delete", about(cursor), || {
         let mut usage = CursorUse::of(cursor)?;
         let (handle, mut write) = usage.for_write()?;
         write.get()?.work(|txn| handle.cursor.delete(txn))
@@ -407,7 +407,7 @@ pub unsafe extern "C" fn kv_cursor_nth(
     value: *mut kv_slice,
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard_quick(c"kv_cursor_nth", about(cursor), || unsafe {
+    guard_in_memory(c"kv_cursor_nth", about(cursor), || unsafe {
         move_cursor(cursor, Target::Nth(n), key, value)
     })
 }
@@ -425,7 +425,7 @@ pub unsafe extern "C" fn kv_cursor_percentile(
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard_quick(c"kv_cursor_percentile", about(cursor), || {
+    guard_in_memory(c"kv_cursor_percentile", about(cursor), || {
         if !(0.0..=100.0).contains(&percent) {
             return Err(Failure::invalid(
                 "percentile: it is not between 0 and 100; give the part of the entries that come before, in per cent",
@@ -447,7 +447,7 @@ pub unsafe extern "C" fn kv_cursor_random(
     value: *mut kv_slice,
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard_quick(c"kv_cursor_random", about(cursor), || unsafe {
+    guard_in_memory(c"kv_cursor_random", about(cursor), || unsafe {
         move_cursor(cursor, Target::Random, key, value)
     })
 }

@@ -1,7 +1,7 @@
 //! Chapter "entries": get, put, delete.
 
 use crate::border::arg::{self, maybe, out, Given, Out};
-use crate::border::error::{guard_fast, guard_quick};
+use crate::border::error::{guard_fast, guard_in_memory};
 use crate::border::flags::{known, KV_BLIND};
 use crate::border::status::{kv_status, not_found, Failure, Outcome, KV_EXISTS};
 use crate::border::types::{self, kv_range, kv_slice, kv_table, kv_txn, put_mode};
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn kv_get_copy(
     size: usize,
     len: *mut usize,
 ) -> kv_status {
-    guard_quick(c"kv_get_copy", about(txn), || {
+    guard_in_memory(c"kv_get_copy", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, mut buffer, len) = unsafe { (arg::key(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
         let needed = TxnUse::of(txn)?.read(|txn| {
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn kv_put(
     vlen: usize,
     flags: u32,
 ) -> kv_status {
-    guard_quick(c"kv_put", about(txn), move || {
+    guard_in_memory(c"kv_put", about(txn), move || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?) };
         let mode = put_mode(flags)?;
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn kv_insert(
     vlen: usize,
     existing: *mut kv_slice,
 ) -> kv_status {
-    guard_quick(c"kv_insert", about(txn), || {
+    guard_in_memory(c"kv_insert", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value, existing) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?, maybe(existing)) };
         let Some(existing) = existing else {
@@ -180,7 +180,7 @@ pub unsafe extern "C" fn kv_replace(
     flags: u32,
     old: *mut kv_slice,
 ) -> kv_status {
-    guard_quick(c"kv_replace", about(txn), || {
+    guard_in_memory(c"kv_replace", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value, old) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?, out(old, "old")?) };
         let mode = put_mode(flags)?;
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn kv_reserve(
     flags: u32,
     data: *mut *mut c_void,
 ) -> kv_status {
-    guard_quick(c"kv_reserve", about(txn), || {
+    guard_in_memory(c"kv_reserve", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, data) = unsafe { (arg::key(key, klen)?, out(data, "data")?) };
         Given::VALUE.check_len(vlen)?;
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn kv_delete(
     klen: usize,
     flags: u32,
 ) -> kv_status {
-    guard_quick(c"kv_delete", about(txn), move || {
+    guard_in_memory(c"kv_delete", about(txn), move || {
         // SAFETY: pointers of the caller, as described above.
         let key = unsafe { arg::key(key, klen)? };
         known(flags, KV_BLIND)?;
@@ -271,7 +271,7 @@ pub unsafe extern "C" fn kv_take(
     klen: usize,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard_quick(c"kv_take", about(txn), || {
+    guard_in_memory(c"kv_take", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (arg::key(key, klen)?, out(value, "value")?) };
         let taken = in_use::write_bytes(txn, [key], |txn, [key]| {
@@ -299,7 +299,7 @@ pub unsafe extern "C" fn kv_take_first(
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard_quick(c"kv_take_first", about(txn), || {
+    guard_in_memory(c"kv_take_first", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (range, key, value) = unsafe { (types::range(range)?, maybe(key), maybe(value)) };
         let taken = in_use::write(txn, |txn| {
@@ -334,7 +334,7 @@ pub unsafe extern "C" fn kv_delete_range(
     range: *const kv_range,
     deleted: *mut u64,
 ) -> kv_status {
-    guard_quick(c"kv_delete_range", about(txn), || {
+    guard_in_memory(c"kv_delete_range", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (range, deleted) = unsafe { (types::range(range)?, maybe(deleted)) };
         if matches!(

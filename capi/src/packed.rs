@@ -4,7 +4,7 @@
 //! one call for thousands of entries, and no pointer.
 
 use crate::border::arg::{self, array, maybe, out, out_array, Buffer, Given, Out, OutArray};
-use crate::border::error::{guard, guard_quick};
+use crate::border::error::{guard, guard_in_memory};
 use crate::border::flags::{known, KV_BATCH_KEYS, KV_BATCH_VALUES, KV_BLIND};
 use crate::border::status::{kv_status, Failure, Outcome};
 use crate::border::types::{self, kv_cursor, kv_range, kv_table, kv_txn, put_mode};
@@ -284,7 +284,7 @@ fn fill<R: Reader + ?Sized>(
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_batch) -> kv_status {
-    guard_quick(c"kv_cursor_fill", about(cursor), || {
+    guard_in_memory(c"kv_cursor_fill", about(cursor), || {
         // SAFETY: a batch of the caller, as described above.
         let mut packer = unsafe { Packer::new(batch)? };
         let mut usage = CursorUse::of(cursor)?;
@@ -340,7 +340,7 @@ pub unsafe extern "C" fn kv_get_packed(
 ) -> kv_status {
     /// Keys looked up together: enough to overlap their memory accesses, few enough for a small answer buffer.
     const TOGETHER: usize = 256;
-    guard_quick(c"kv_get_packed", about(txn), || {
+    guard_in_memory(c"kv_get_packed", about(txn), || {
         // SAFETY: batches of the caller, as described above.
         let (keys, mut packer) = unsafe { (strings(keys, 1)?, Packer::new(values)?) };
         if keys.is_empty() {
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn kv_put_packed(
     flags: u32,
     done: *mut usize,
 ) -> kv_status {
-    guard_quick(c"kv_put_packed", about(txn), || {
+    guard_in_memory(c"kv_put_packed", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (done, strings) = unsafe { (start(done), strings(batch, 2)?) };
         let mode = put_mode(flags)?;
@@ -441,7 +441,7 @@ pub unsafe extern "C" fn kv_delete_packed(
     flags: u32,
     done: *mut usize,
 ) -> kv_status {
-    guard_quick(c"kv_delete_packed", about(txn), || {
+    guard_in_memory(c"kv_delete_packed", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (done, keys) = unsafe { (start(done), strings(batch, 1)?) };
         known(flags, KV_BLIND)?;

@@ -1,7 +1,7 @@
 //! Chapter "transactions".
 
 use crate::border::arg::{self, handle_out, maybe, out, Growing};
-use crate::border::error::{guard_end, guard_open, guard_quick, guard_void};
+use crate::border::error::{guard_end, guard_in_memory, guard_open, guard_void};
 use crate::border::flags::{known, no_choice, KV_READ, KV_TXN_NOWAIT, KV_WRITE};
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
 use crate::border::types::{durability, kv_db, kv_txn};
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
 /// @ingroup kv_transactions
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
-    guard_quick(c"kv_txn_refresh", about(txn), || {
+    guard_in_memory(c"kv_txn_refresh", about(txn), || {
         let token = Token::of(txn);
         let mut locked = HANDLES
             .lock(token, Kind::Read)
@@ -295,7 +295,7 @@ pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
 /// @ingroup kv_transactions
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_id(txn: *const kv_txn, id: *mut u64) -> kv_status {
-    guard_quick(c"kv_txn_id", about(txn), || {
+    guard_in_memory(c"kv_txn_id", about(txn), || {
         // SAFETY: NULL or writable.
         let id = unsafe { out(id, "id")? };
         id.set(TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?.get());

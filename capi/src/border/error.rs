@@ -144,7 +144,7 @@ impl About for AboutPath {
 /// Does as [`guard`] for functions that wait for nothing but the file, whose reads, writes and syncs see to it themselves
 /// that the thread is not cancelled in them.
 #[inline(always)]
-pub(crate) fn guard_quick(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
+pub(crate) fn guard_in_memory(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
     if memory::is_short() && !memory::is_back() {
         return short(function, about);
     }
