@@ -227,6 +227,11 @@ fn read_by_text(path: &Path) -> Option<String> {
         }
     };
     let said = String::from_utf8_lossy(&output.stderr);
+    // Under an emulator of user programs, a program that is not there ends as it does in a shell.
+    if output.status.code() == Some(127) && said.is_empty() {
+        println!("SKIPPED: the reader written from the text: no python3");
+        return None;
+    }
     assert!(output.status.success(), "{}: {said}", path.display());
     Some(String::from_utf8(output.stdout).expect("text"))
 }

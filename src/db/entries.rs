@@ -172,14 +172,19 @@ impl WriteTxn {
     pub fn take_first(&mut self, table: TableId, range: &Range<'_>) -> Result<Option<(&[u8], &[u8])>> {
         let at = self.open_to_write(table)?;
         self.draft.flush(at, &mut self.pages)?;
-        let limits = range.limits().map_err(|e| self.draft.fail(e))?;
+        let given;
+        let limits = match range.is_whole() {
+            true => &Limits::ALL,
+            false => {
+                given = range.limits().map_err(|e| self.draft.fail(e))?;
+                &given
+            }
+        };
         let WriteTxn {
             draft, pages, taken, ..
         } = self;
-        let end = RangeEnd {
-            limits: &limits,
-            last: range.reverse,
-        };
+        let last = range.reverse;
+        let end = RangeEnd { limits, last };
         if !draft.take_end(at, end, taken, pages)? {
             return Ok(None);
         }

@@ -77,7 +77,7 @@ impl Draft {
 
     /// Puts an entry behind all others, and returns false if there is no other.
     fn append_now<P: DraftPages>(&mut self, at: TableIndex, edit: Edit<'_>, pages: &mut P) -> Result<bool> {
-        let mut end = std::mem::take(&mut self.ends[LAST]);
+        let mut end = self.ends[LAST].take().unwrap_or_default();
         let tree = &self.tables[at.0].tree;
         let found = end.go_behind_last(&self.pages(), (&tree.root, self.paths(at)));
         if !found.map_err(|e| self.fail(e.in_table(tree.table)))? {
@@ -88,7 +88,7 @@ impl Draft {
             "an append comes behind every entry"
         );
         let edited = self.edit_at_end(at, (&mut end, Known::Gap), edit, pages)?;
-        self.ends[LAST] = end;
+        self.ends[LAST] = Some(end);
         if matches!(edited, Edited::Here(_)) {
             let noted = self.table_mut(at).note_greatest(edit.key);
             noted.map_err(|e| self.fail(e))?;
@@ -157,7 +157,7 @@ impl Draft {
             self.table(at).tree.edits.is_empty(),
             "the edits of the table were flushed"
         );
-        let mut end = std::mem::take(&mut self.ends[usize::from(range.last)]);
+        let mut end = self.ends[usize::from(range.last)].take().unwrap_or_default();
         let found = self.copy_end(at, &mut end, range, taken);
         let found = found.map_err(|e| self.fail(e.in_table(self.table(at).tree.table)))?;
         if found {
@@ -169,7 +169,7 @@ impl Draft {
             self.edit_at_end(at, (&mut end, Known::Entry), edit, pages)?;
             self.keep_few_pages(pages)?;
         }
-        self.ends[usize::from(range.last)] = end;
+        self.ends[usize::from(range.last)] = Some(end);
         Ok(found)
     }
 

@@ -56,7 +56,8 @@ pub struct Draft {
     /// Values that were returned to the caller and do not lie in one piece anywhere else.
     pub(super) pinned_values: PinnedBytes,
     /// The first and the last entry of the tree whose ends were looked for last, as positions that remember their paths.
-    pub(super) ends: [TreeEnd; 2],
+    /// They are boxed because they are large to move.
+    pub(super) ends: [Option<Box<TreeEnd>>; 2],
     /// Memory for the position of a key that is searched for.
     pub(super) searched: Position,
     /// The reason why the draft can only be dropped, if there is one.

@@ -20,7 +20,7 @@ pub type HalfOpen = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits::all()
+        Limits::ALL
     }
 }
 
@@ -48,13 +48,11 @@ fn copy_of(bound: Bound<&[u8]>) -> Result<Bound<Vec<u8>>> {
 }
 
 impl Limits {
-    /// Returns limits within which all keys lie.
-    pub fn all() -> Limits {
-        Limits {
-            lower: Bound::Unbounded,
-            upper: Bound::Unbounded,
-        }
-    }
+    /// Limits within which all keys lie.
+    pub const ALL: Limits = Limits {
+        lower: Bound::Unbounded,
+        upper: Bound::Unbounded,
+    };
 
     /// Returns the limits of the keys between the bounds that begin with `prefix`.
     ///
