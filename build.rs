@@ -5,7 +5,8 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=../build.rs");
-    // A bare `cargo build` gives a library that can be opened by name; the one that is installed is linked by the Makefile.
+    // A bare `cargo build` gives a library that can be opened by name; the one that is installed is linked by the
+    // Makefile.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libkv.so.0");
     #[cfg(feature = "header")]
     header::make();

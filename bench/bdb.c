@@ -1,7 +1,7 @@
 /*
- * Berkeley DB behind plain functions. Its own interface is a struct of functions whose layout only its header knows, so
- * the benchmark loads this instead; the Makefile compiles it where the header is (libdb5.3-dev). Every function answers 0,
- * DB_NOTFOUND as 1, or an error of the library.
+ * Berkeley DB behind plain functions. Its own interface is a struct of functions whose layout only its header knows,
+ * so the benchmark loads this instead; the Makefile compiles it where the header is (libdb5.3-dev). Every function
+ * answers 0, DB_NOTFOUND as 1, or an error of the library.
  */
 #include <db.h>
 #include <stdint.h>

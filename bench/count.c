@@ -198,7 +198,8 @@ static int run(int argc, char **argv)
     return kv_close(db) != KV_OK;
 }
 
-/* Handles are spread over lists by where the stack lies, in units of 1 MiB: calls at different depths must not differ. */
+/* Handles are spread over lists by where the stack lies, in units of 1 MiB: calls at different depths must not
+ * differ. */
 int main(int argc, char **argv)
 {
     volatile char room[1 << 16];

@@ -1,8 +1,8 @@
 /*
- * What memory and the page cache permit: limits FILE [MEGABYTES]. Models of what a store cannot do without, to compare its
- * rows with: nanoseconds per operation, medians of rounds in which the models take turns. FILE is made, with so many
- * megabytes (1024, which is `r24` at full scale), read through a mapping as stores read it, and removed. "Huge pages" is
- * memory of the same size that the system was asked to map in pieces of 2 MiB.
+ * What memory and the page cache permit: limits FILE [MEGABYTES]. Models of what a store cannot do without, to compare
+ * its rows with: nanoseconds per operation, medians of rounds in which the models take turns. FILE is made, with so
+ * many megabytes (1024, which is `r24` at full scale), read through a mapping as stores read it, and removed. "Huge
+ * pages" is memory of the same size that the system was asked to map in pieces of 2 MiB.
  */
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
 /*
  * A prototype, for an estimate: what commits would cost if their edits went to a log first and reached the tree many
- * commits later. log DIRECTORY. The log is a ring, written before and overwritten in place, so that a sync has one place to
- * write and no metadata; threads that commit at once share syncs. The edits stay in memory, in a hash table, as
- * readers would need them, until 4 or 64 MiB have collected: then one lazy transaction of libkv applies them, and is
- * synced. That work is part of the time of all rows but those of single durable puts with 64 MiB, which end before it is
- * due: there, add what a lazy put takes. Reading, recovery and other processes are not part of this program.
+ * commits later. log DIRECTORY. The log is a ring, written before and overwritten in place, so that a sync has one
+ * place to write and no metadata; threads that commit at once share syncs. The edits stay in memory, in a hash table,
+ * as readers would need them, until 4 or 64 MiB have collected: then one lazy transaction of libkv applies them, and
+ * is synced. That work is part of the time of all rows but those of single durable puts with 64 MiB, which end before
+ * it is due: there, add what a lazy put takes. Reading, recovery and other processes are not part of this program.
  */
 #include <kv.h>
 

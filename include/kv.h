@@ -267,9 +267,9 @@ typedef struct kv_error {
      */
     uint64_t page;
     /**
-     * Number of the table in question: the one that the damaged page belongs to, that has the key or the name which must
-     * not be there (KV_EXISTS, KV_ORDER), or that was looked for by its number (KV_NO_TABLE). KV_NONE otherwise, if it
-     * is not known, and for a table that was looked for by its name.
+     * Number of the table in question: the one that the damaged page belongs to, that has the key or the name which
+     * must not be there (KV_EXISTS, KV_ORDER), or that was looked for by its number (KV_NO_TABLE). KV_NONE otherwise,
+     * if it is not known, and for a table that was looked for by its name.
      */
     uint64_t table;
     /** After KV_TOO_SMALL: how many bytes are needed. Otherwise 0. */
@@ -505,8 +505,8 @@ typedef struct kv_options {
     /** Zero. */
     uint32_t reserved;
     /**
-     * Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever. Not to wait at
-     * all is KV_TXN_NOWAIT.
+     * Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever. Not to wait
+     * at all is KV_TXN_NOWAIT.
      *
      * It also bounds how long kv_open(), commits and syncs wait for a process that holds a lock and does nothing with
      * it, because it is stopped for example: see the table of waits at the head. For commits and syncs, the handle
@@ -540,10 +540,10 @@ typedef struct kv_options {
  * of the database and is never a link. All who open a database must trust those who may write it.
  *
  * A handle stands for the file and not for its name. A file that is renamed or removed while it is open is used on,
- * and what is written to a removed one is gone with the last handle. kv_backup() still copies it. Another file may take
- * the name, and is another database. While a renamed file is open, other processes that open it by its new name get
- * KV_BUSY, because NAME-shm does not lie there. Do not write into an open file by other means, do not cut it, and do
- * not replace its contents; to restore a copy, close the file everywhere first.
+ * and what is written to a removed one is gone with the last handle. kv_backup() still copies it. Another file may
+ * take the name, and is another database. While a renamed file is open, other processes that open it by its new name
+ * get KV_BUSY, because NAME-shm does not lie there. Do not write into an open file by other means, do not cut it, and
+ * do not replace its contents; to restore a copy, close the file everywhere first.
  *
  * An empty file becomes a database, as if it did not exist. With KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
  * because it may be a database that was cut. A link that leads nowhere is followed, except with KV_OPEN_NEW. Messages
@@ -568,9 +568,10 @@ KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *optio
  * returned stay valid until kv_txn_abort() releases them. Calls of other threads on the handle are waited for, and
  * those that wait for something return KV_CANCELLED.
  *
- * A read transaction that is not released, or a buffer of kv_get_buf() that keeps a snapshot, keeps the file open until
- * it is released or the process ends: the descriptor, NAME-shm and the snapshot stay, and the pages of the snapshot are
- * not reused. Nothing is lost by that, but the file then counts as not closed properly (kv_db_stat.closed_properly).
+ * A read transaction that is not released, or a buffer of kv_get_buf() that keeps a snapshot, keeps the file open
+ * until it is released or the process ends: the descriptor, NAME-shm and the snapshot stay, and the pages of the
+ * snapshot are not reused. Nothing is lost by that, but the file then counts as not closed properly
+ * (kv_db_stat.closed_properly).
  *
  * @param db  Released whatever is returned, except after KV_BUSY. NULL returns KV_OK.
  * @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called in a callback of the library: nothing was done);
@@ -719,9 +720,9 @@ KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
  * Commits a transaction and ends it, without waiting until the commit is durable.
  *
  * A commit with KV_DURABILITY_FULL is visible to nobody, not even to the one who made it, before it is durable. One
- * with KV_DURABILITY_LAZY is visible at once, unless one with KV_DURABILITY_FULL on which it builds is not durable yet.
- * No thread works behind the caller's back: the commit becomes durable by kv_wait_durable(), by a later full commit, by
- * kv_sync() or by kv_close(), so that one sync can serve many commits.
+ * with KV_DURABILITY_LAZY is visible at once, unless one with KV_DURABILITY_FULL on which it builds is not durable
+ * yet. No thread works behind the caller's back: the commit becomes durable by kv_wait_durable(), by a later full
+ * commit, by kv_sync() or by kv_close(), so that one sync can serve many commits.
  *
  * @param txn        Released whatever is returned, except after KV_BUSY.
  * @param commit_id  Receives the number of the commit, for kv_wait_durable(); may be NULL.
@@ -772,8 +773,8 @@ KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
  * @param id    Number of the commit.
  * @param wait  0 only looks. Anything else waits until the commit is durable. This is no number of milliseconds: a
  *              sync cannot be broken off, so the wait has no other end.
- * @return KV_OK: the commit is durable; KV_BUSY (`wait` is 0 and it is not durable yet); KV_INVALID (no commit has this
- *         number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
+ * @return KV_OK: the commit is durable; KV_BUSY (`wait` is 0 and it is not durable yet); KV_INVALID (no commit has
+ *         this number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_wait_durable(kv_db *db, uint64_t id, int64_t wait);
 
@@ -1051,8 +1052,8 @@ typedef struct kv_cursor kv_cursor;
  *
  * After KV_CORRUPT, and after any other failure, the cursor stands where it stood before, and the next step meets the
  * same damage: no entry is left out unseen. (kv_cursor_next_many() and kv_cursor_fill() have then moved over entries
- * that they did not hand out. Go back to the last one that you have got by kv_cursor_seek(), and step from there.) In a
- * read transaction, this passes the damage, and tells how many entries lie in it:
+ * that they did not hand out. Go back to the last one that you have got by kv_cursor_seek(), and step from there.) In
+ * a read transaction, this passes the damage, and tells how many entries lie in it:
  *
  *     kv_status past_damage(kv_cursor *cursor, uint64_t *lost, kv_slice *key, kv_slice *value)
  *     {
@@ -1298,8 +1299,8 @@ KV_API kv_status kv_get_many(const kv_txn *txn, kv_table table, const kv_slice *
     size_t *found);
 
 /**
- * Moves over the next entries and hands them out, up to n at a time. The cursor then stands on the last of them or, if the
- * range has fewer than n more, behind it, as after kv_cursor_next() has returned KV_NOTFOUND.
+ * Moves over the next entries and hands them out, up to n at a time. The cursor then stands on the last of them or,
+ * if the range has fewer than n more, behind it, as after kv_cursor_next() has returned KV_NOTFOUND.
  *
  * @param entries  Receives up to n entries. Their keys are valid until the next call on this cursor, and their values
  *                 as those of kv_cursor_next(). After a failure, the first of them may have been written.
@@ -1542,8 +1543,8 @@ KV_API void kv_buf_release(kv_buf *buffer);
 #define KV_JOB_COMPACT 0x8000000
 
 /**
- * kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. A link to a file is replaced
- * itself; devices, pipes, directories and the like never are.
+ * kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. A link to a file is
+ * replaced itself; devices, pipes, directories and the like never are.
  */
 #define KV_JOB_OVERWRITE 0x10000000
 
@@ -1606,8 +1607,8 @@ typedef struct kv_check_report {
     uint32_t struct_size;
     /**
      * The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots. They are no fault, because
-     * another slot leads to the commit that was checked. But if kv_db_stat.closed_properly is 0 as well, a newer commit
-     * may be lost with them.
+     * another slot leads to the commit that was checked. But if kv_db_stat.closed_properly is 0 as well, a newer
+     * commit may be lost with them.
      */
     uint32_t lost_slots;
     /** Number of the commit that was checked. */
@@ -1627,8 +1628,8 @@ typedef struct kv_check_report {
     /** Number of faults that were found. */
     uint64_t faults;
     /**
-     * With KV_JOB_CHECK_SPACE: pages of which it is not known whether they are in use, because the pages that would lead
-     * to them are damaged. They are no faults of their own.
+     * With KV_JOB_CHECK_SPACE: pages of which it is not known whether they are in use, because the pages that would
+     * lead to them are damaged. They are no faults of their own.
      */
     uint64_t unaccounted_pages;
 } kv_check_report;
@@ -1684,11 +1685,11 @@ typedef struct kv_salvage_report {
  * @param on_fault  Called for each fault; may be NULL.
  * @param ctx       Handed to on_fault.
  * @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
- * @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (the
- *         wait_ms of the database ended before the write transaction, or commits come too fast), KV_DEADLOCK (this
- *         thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what this one
- *         does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction); KV_BAD_HANDLE,
- *         KV_FORKED.
+ * @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
+ *         (the wait_ms of the database ended before the write transaction, or commits come too fast), KV_DEADLOCK
+ *         (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what
+ *         this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction);
+ *         KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
     kv_check_report *report);
@@ -1703,9 +1704,9 @@ KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_
 
 /**
  * Copies a snapshot into a new file, which is a database like any other, while others read and write. Every page is
- * compared with its checksum on the way. The file appears under its name when it is whole and durable; after a failure
- * there is no new file. The copy gets the permissions of the file that it replaces, or else those of the database as far
- * as the umask leaves them.
+ * compared with its checksum on the way. The file appears under its name when it is whole and durable; after a
+ * failure there is no new file. The copy gets the permissions of the file that it replaces, or else those of the
+ * database as far as the umask leaves them.
  *
  * What is copied is the open file, whatever its path names by now. The copy has the same tables under the same
  * numbers, but it is a database of its own and has another UUID. To restore it, put the copy where the database was,
@@ -1824,11 +1825,11 @@ typedef struct kv_db_stat {
     /**
      * The meta slots that were missing or could not be read when this handle opened the file, with a bit for each of
      * the four (1 = the first); 0 = none. Each slot is a place at the head of the file that leads to a commit. One
-     * that a crash tore is among them; its commit was not finished. Any other was damaged. If it was that of the newest
-     * commit, and the database was not closed after that (which makes a second one), this commit is lost, and the one
-     * before it was opened: so whoever finds a lost slot looks for what is missing. A slot of zeros is told where
-     * another slot shows that it was written; otherwise it looks as if it never was. The next commits write a lost
-     * slot anew.
+     * that a crash tore is among them; its commit was not finished. Any other was damaged. If it was that of the
+     * newest commit, and the database was not closed after that (which makes a second one), this commit is lost, and
+     * the one before it was opened: so whoever finds a lost slot looks for what is missing. A slot of zeros is told
+     * where another slot shows that it was written; otherwise it looks as if it never was. The next commits write a
+     * lost slot anew.
      */
     uint32_t lost_slots;
     /**
@@ -1836,8 +1837,8 @@ typedef struct kv_db_stat {
      */
     uint32_t writer;
     /**
-     * 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another process
-     * has committed since this one last wrote, or had the database open already when this one opened it.
+     * 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another
+     * process has committed since this one last wrote, or had the database open already when this one opened it.
      */
     uint32_t dead_pages_known;
     /** Milliseconds since the process `writer` began the write transaction. */

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The public items of the crate `keelkv` beside those that are recorded in abi/keelkv.txt: `make check-api` compares them,
-# and `make api` records (API_DO=record).
+# The public items of the crate `keelkv` beside those that are recorded in abi/keelkv.txt: `make check-api` compares
+# them, and `make api` records (API_DO=record).
 set -u
 : "${B:?}" "${CARGO:=cargo}" "${CARGOFLAGS:=}" "${TARGET_DIR:?}" "${API_DO:=check}"
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -33,8 +33,8 @@ finish() {
     exit
 }
 
-# copy_sources FROM TO: the sources without what was built from them. Times are kept, by which cargo and make know what has
-# changed.
+# copy_sources FROM TO: the sources without what was built from them. Times are kept, by which cargo and make know what
+# has changed.
 copy_sources() {
     # In two steps: a pipe would hide that the first one fails.
     mkdir -p "$2" && (cd "$1" && tar -cf "$2.tar" --exclude=./target --exclude=./build --exclude=./bench/target \

@@ -5,8 +5,8 @@
     debian-copyright.py check    ends with 1 if debian/copyright is another
 
 A Debian package is built from the sources with all these crates beside them, so it states the licence and the holders
-of the copyright of each, as the crate itself tells them. A licence that this program does not know is an error: somebody
-has to read it first. The program reads what `cargo metadata` says, and the crates where cargo has them.
+of the copyright of each, as the crate itself tells them. A licence that this program does not know is an error:
+somebody has to read it first. The program reads what `cargo metadata` says, and the crates where cargo has them.
 """
 
 import difflib

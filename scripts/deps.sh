@@ -1,8 +1,8 @@
 #!/bin/sh
 # The programs that tests use where they are there: `make deps` lists them and says how to install what is missing,
-# `make deps DO=1` installs it with apt-get and pip. Nothing else installs anything: a test that lacks a program says that
-# it is skipped. FOR=bench is about the engines that the benchmarks compare with, and FOR=deb about building Debian
-# packages.
+# `make deps DO=1` installs it with apt-get and pip. Nothing else installs anything: a test that lacks a program says
+# that it is skipped. FOR=bench is about the engines that the benchmarks compare with, and FOR=deb about building
+# Debian packages.
 set -u
 : "${DO:=0}" "${FOR:=tests}" "${PYTHON:=python3}"
 missing=

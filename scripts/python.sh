@@ -2,8 +2,8 @@
 # The Python package: `make python` calls this with `wheel`, `make test-python` with `test`.
 #
 # The tests run in a fresh virtual environment, in which the wheel is installed and nothing else, once with each back
-# end. They compare with py-lmdb and types are checked where $PYTHON has lmdb and mypy. Nothing is fetched. Ends with one
-# line.
+# end. They compare with py-lmdb and types are checked where $PYTHON has lmdb and mypy. Nothing is fetched. Ends with
+# one line.
 set -u
 : "${B:?}" "${PYTHON:=python3}"
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -2,9 +2,9 @@
 # The Debian packages: `make test-deb` calls it.
 #
 # Makes two root directories with Debian trixie below KV_TARGETS and keeps them for the next time: in one the packages
-# of what is committed are built and looked at by lintian, in the other they are installed, tested as debian/tests says,
-# and removed. Needs mmdebstrap, the rights of root and Debian's mirrors; says so where it lacks one. What is fetched has
-# to be there within MINUTES.
+# of what is committed are built and looked at by lintian, in the other they are installed, tested as debian/tests
+# says, and removed. Needs mmdebstrap, the rights of root and Debian's mirrors; says so where it lacks one. What is
+# fetched has to be there within MINUTES.
 set -u
 : "${B:?}" "${KV_TARGETS:=$B/targets}" "${CARGO:=cargo}" "${MINUTES:=10}"
 suite=trixie mirror=http://deb.debian.org/debian

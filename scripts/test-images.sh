@@ -38,8 +38,8 @@ part a $((KV_IMAGES / 2)) "$KV_SEED" &
 part b $((KV_IMAGES - KV_IMAGES / 2)) $((KV_SEED + 1000000))
 wait
 
-# Of "N images, M acknowledged commits, K wrong" and "ended STATUS" there is one each, and a program that ended otherwise
-# than with 0, or with 1 after images that are wrong, has failed itself.
+# Of "N images, M acknowledged commits, K wrong" and "ended STATUS" there is one each, and a program that ended
+# otherwise than with 0, or with 1 after images that are wrong, has failed itself.
 images=0 commits=0 wrong=0 failed=0
 for name in a b; do
     told=$work/told-$name

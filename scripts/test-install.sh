@@ -1,8 +1,9 @@
 #!/bin/sh
-# What `make install` installs, and programs that use it, as README.md tells: `make test-install` calls it when all is built.
+# What `make install` installs, and programs that use it, as README.md tells: `make test-install` calls it when all is
+# built.
 #
-# Installs into directories of its own, without cargo, compiles the first program of README.md against each, and looks at
-# the library: what it exports, needs and contains. Ends with one line.
+# Installs into directories of its own, without cargo, compiles the first program of README.md against each, and looks
+# at the library: what it exports, needs and contains. Ends with one line.
 set -u
 : "${B:?}" "${CC:=cc}" "${MAKE:=make}" "${OBJCOPY:=objcopy}"
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -2,9 +2,9 @@
 # Memory that the system refuses to the shipped library (tests/faults/memory.c): a workload calls every function of kv.h
 # while single requests are refused, or all from one on. `make memory` calls this with the build directory.
 #
-# KV_REFUSALS (default 30) says how many requests are refused of each workload, evenly spread, and how often the workloads
-# run while many are refused at random; 0: every request once, and none at random, which takes a
-# day. KV_SEED chooses others.
+# KV_REFUSALS (default 30) says how many requests are refused of each workload, evenly spread, and how often the
+# workloads run while many are refused at random; 0: every request once, and none at random, which takes a day. KV_SEED
+# chooses others.
 set -u
 build=$1
 : "${KV_REFUSALS:=30}"

@@ -3,9 +3,9 @@
 #
 # Makes a root directory with Debian trixie, whose rustc 1.85.1 is the oldest that builds the library, and keeps it in
 # KV_TARGETS for the next time. In it, the library is checked with that compiler and then built and tested for each
-# target by scripts/test-target.sh: i386 on this processor, the others under qemu's user mode. Needs mmdebstrap, the rights
-# of root and Debian's mirrors; says so where it lacks one. What is fetched has to be there within MINUTES, for each target
-# again. ALL=1 tests more for each target and takes longer.
+# target by scripts/test-target.sh: i386 on this processor, the others under qemu's user mode. Needs mmdebstrap, the
+# rights of root and Debian's mirrors; says so where it lacks one. What is fetched has to be there within MINUTES, for
+# each target again. ALL=1 tests more for each target and takes longer.
 set -u
 : "${B:?}" "${KV_TARGETS:=$B/targets}" "${CARGO:=cargo}" "${ALL:=0}" "${MINUTES:=5}"
 suite=trixie mirror=http://deb.debian.org/debian
@@ -73,7 +73,8 @@ if [ ! -d "$root/src" ]; then
     command -v mmdebstrap >/dev/null 2>&1 || without_root "no mmdebstrap (make deps)"
     echo "making $root"
     rm -rf "$root" "$root.new"
-    # Only the release itself: updates change daily, and machines that have different versions cannot be installed together.
+    # Only the release itself: updates change daily, and machines that have different versions cannot be installed
+    # together.
     timeout "${MINUTES}m" mmdebstrap --variant=apt --include=ca-certificates,build-essential,cargo,rustc,qemu-user \
         --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' "$suite" "$root.new" "$mirror" \
         >"$log" 2>&1 || { tail -5 "$log"; without_root "mmdebstrap could not make a root of $suite"; }

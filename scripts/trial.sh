@@ -4,9 +4,10 @@
 #   scripts/trial.sh TITLE ARGUMENTS...
 #   TITLE: N passed, M failed, K skipped (counts)
 #
-# What a test counts it prints as "WHAT: N passed, M failed (figures)"; where none of an argument's tests does, the tests
-# themselves are counted. "COUNT what: figures" adds figures, "SKIPPED: what: why" tells what cannot be done here. With
-# MOUNTS=1 the tests run in a mount namespace of their own, so that no mount can outlive them, however they end.
+# What a test counts it prints as "WHAT: N passed, M failed (figures)"; where none of an argument's tests does, the
+# tests themselves are counted. "COUNT what: figures" adds figures, "SKIPPED: what: why" tells what cannot be done
+# here. With MOUNTS=1 the tests run in a mount namespace of their own, so that no mount can outlive them, however they
+# end.
 set -u
 : "${CARGO:=cargo}" "${CARGOFLAGS:=--locked}"
 title=$1

@@ -158,8 +158,8 @@ impl TableId {
     /// The number that the pages of the space tree carry in their headers.
     pub const SPACE: TableId = TableId(u64::MAX);
 
-    /// Returns whether this is the number of no table, but of a tree that only the library uses. The numbers of tables are
-    /// below 2^53.
+    /// Returns whether this is the number of no table, but of a tree that only the library uses. The numbers of tables
+    /// are below 2^53.
     #[doc(hidden)]
     pub const fn is_internal(self) -> bool {
         self.0 >= 1 << 53
@@ -274,8 +274,8 @@ impl PrivatePage {
 /// The location of a tree page, which is either in the file or private to a write transaction.
 ///
 /// A branch stores the location of each child in a field of 48 bits, in memory and in the file; this type is such a
-/// field. The bit that tells the two kinds apart is the highest one, which no page number of a file has, and the location
-/// of a private page is never written to a file.
+/// field. The bit that tells the two kinds apart is the highest one, which no page number of a file has, and the
+/// location of a private page is never written to a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
 pub struct PageRef(u64);
@@ -307,8 +307,8 @@ impl PageRef {
         }
     }
 
-    /// Returns the slot that these bits mean. The bits of a damaged pointer may be too many for one: then it is the last
-    /// slot, which no arena reaches, and not one that their low half happens to name.
+    /// Returns the slot that these bits mean. The bits of a damaged pointer may be too many for one: then it is the
+    /// last slot, which no arena reaches, and not one that their low half happens to name.
     #[inline(always)]
     const fn slot_of(bits: u64) -> u32 {
         match bits > u32::MAX as u64 {

@@ -73,9 +73,9 @@
 //!
 //! What grows with the data of a transaction is allocated in such a way that a refusal is answered by
 //! [`Error::NoMemory`]: lists of edits, copies of values, pages. The many small allocations besides are ordinary Rust,
-//! which ends the process if one of them fails. A program that must live with that needs a global allocator that keeps a
-//! reserve for allocations of up to 32 KiB; [`set_memory_short`] is how it makes long work end before the reserve is used
-//! up. The C library has one (`capi/src/border/memory.rs`).
+//! which ends the process if one of them fails. A program that must live with that needs a global allocator that keeps
+//! a reserve for allocations of up to 32 KiB; [`set_memory_short`] is how it makes long work end before the reserve is
+//! used up. The C library has one (`capi/src/border/memory.rs`).
 //!
 //! The rooms are private. The cargo feature `internals` makes them public for the project's own tests and
 //! micro-benchmarks; what it shows is no part of the API and changes without notice.

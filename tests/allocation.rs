@@ -101,8 +101,8 @@ fn transaction(db: &Db, n: u64, model: &mut Model) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The workload in this process. Each transaction that fails is tried again; `for_ever`: the first failure ends it. Every
-/// acknowledged one is told to `acknowledged`.
+/// The workload in this process. Each transaction that fails is tried again; `for_ever`: the first failure ends it.
+/// Every acknowledged one is told to `acknowledged`.
 fn workload(path: &Path, for_ever: bool, mut acknowledged: impl FnMut(u64)) -> Result<(), String> {
     let open = || loop {
         match Db::open(path, &Options::default()) {

@@ -2,8 +2,8 @@
 //! anybody; pages swapped, misdirected and stale; and a sample of such files through the whole engine.
 //!
 //! Page by page, so that ten million flips take seconds: a walk records what the read path compares (place, length,
-//! checksum), and each flip is compared the same way. `KV_ROT_BYTES` is the size of the database, `KV_ROT_RUNS` the number
-//! of whole runs.
+//! checksum), and each flip is compared the same way. `KV_ROT_BYTES` is the size of the database, `KV_ROT_RUNS` the
+//! number of whole runs.
 
 mod common;
 

@@ -9,7 +9,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Whoever may not read a database may not read a copy of it either, unless the copy replaces a file that they may read.
+/// Whoever may not read a database may not read a copy of it either, unless the copy replaces a file that they may
+/// read.
 #[test]
 fn copies_have_no_more_permissions_than_their_source() {
     let dir = TempDir::new("copied");

@@ -291,8 +291,8 @@ fn a_rejected_commit_is_erased_and_its_id_is_used_up() {
     assert!(matches!(Meta::decode(synced), Ok(Slot::Empty)), "whatever is behind it");
 }
 
-/// The newest slot lacks one sector, all else is there. What is written to it later may bring just that sector: the next
-/// commit that is torn, or zeros.
+/// The newest slot lacks one sector, all else is there. What is written to it later may bring just that sector: the
+/// next commit that is torn, or zeros.
 #[test]
 fn a_torn_slot_never_becomes_whole() {
     let disk = Arc::new(SimDisk::new(3).expect("disk"));

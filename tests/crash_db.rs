@@ -2,7 +2,8 @@
 //!
 //! Trees, tables, the catalogue, long values and keys, full and lazy commits, commits during syncs, aborts, held
 //! readers, range deletes, transactions larger than their budget. After each crash: the commit found is one that was
-//! tried, whole, and not older than the last one acknowledged as durable. `crash.rs` does it to the pager alone, faster.
+//! tried, whole, and not older than the last one acknowledged as durable. `crash.rs` does it to the pager alone,
+//! faster.
 
 mod crashes;
 mod engine;
@@ -224,8 +225,8 @@ impl Run {
     }
 }
 
-/// The newest commit whose slot counts, if the slot says that the database was closed with it. Readers may then take that
-/// commit without looking at its records, so all that these list must be on the disk.
+/// The newest commit whose slot counts, if the slot says that the database was closed with it. Readers may then take
+/// that commit without looking at its records, so all that these list must be on the disk.
 fn closed_with(disk: &SimDisk) -> kv::Result<Option<CommitId>> {
     let mut newest = (0, false);
     for slot in 0..4 {

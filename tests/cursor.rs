@@ -349,8 +349,8 @@ fn nth_rank_and_percentile_agree() {
     }
 }
 
-/// A cursor may outlive its transaction, and the entry on which it stood may have moved since then. An edit finds the key
-/// again and changes that entry, or says that there is none.
+/// A cursor may outlive its transaction, and the entry on which it stood may have moved since then. An edit finds the
+/// key again and changes that entry, or says that there is none.
 #[test]
 fn a_cursor_of_an_ended_transaction_edits_its_key_or_nothing() {
     for refreshed in [false, true] {

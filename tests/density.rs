@@ -1,5 +1,5 @@
-//! Leaves are well filled: also where a large transaction is applied in several goes, and where large commits follow each
-//! other, with keys in any order. (Each leaf split by itself would leave them two thirds full.)
+//! Leaves are well filled: also where a large transaction is applied in several goes, and where large commits follow
+//! each other, with keys in any order. (Each leaf split by itself would leave them two thirds full.)
 
 mod common;
 
@@ -8,8 +8,8 @@ use common::tmp::TempDir;
 use kv::Result;
 use kv::{Cursor, Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
 
-/// Puts `count` entries with random keys in `commits` transactions that apply `write_memory` bytes of edits at a time: the
-/// share of branches and leaves that is used.
+/// Puts `count` entries with random keys in `commits` transactions that apply `write_memory` bytes of edits at a time:
+/// the share of branches and leaves that is used.
 fn filled(count: u64, commits: u64, write_memory: usize, key: impl Fn(&mut Rng) -> Vec<u8>) -> Result<f64> {
     let dir = TempDir::new("density");
     let options = Options {
@@ -100,7 +100,8 @@ fn private_pages_are_bounded() -> Result<()> {
     Ok(())
 }
 
-/// Edits at cursors leave no more private pages than memory is meant for either, over however many tables they are spread.
+/// Edits at cursors leave no more private pages than memory is meant for either, over however many tables they are
+/// spread.
 #[test]
 fn private_pages_of_many_tables_are_bounded() -> Result<()> {
     let dir = TempDir::new("density-tables");

@@ -72,7 +72,8 @@ fn sweep(seed: u64, n: u64, fault: Fault, for_ever: bool) -> Result<bool, String
     Ok(reached)
 }
 
-/// Returns what a commit must hold. On a full disk, a commit with the content of the one before it makes dead pages free.
+/// Returns what a commit must hold. On a full disk, a commit with the content of the one before it makes dead pages
+/// free.
 fn content(tried: &BTreeMap<CommitId, toy::Model>, id: CommitId) -> Option<&toy::Model> {
     tried.range(..=id).next_back().map(|(_, model)| model)
 }

@@ -294,8 +294,8 @@ fn every_page_is_damaged_under_every_operation() {
                 }
                 failed
             };
-            // The damage is mended, unless the page was written since: what was committed must be whole, and what the model
-            // says.
+            // The damage is mended, unless the page was written since: what was committed must be whole, and what the
+            // model says.
             let mut image = disk.image();
             image[at] ^= 0x10;
             let bytes = page * 4096..page * 4096 + 4096;

@@ -53,7 +53,8 @@ fn content(page_size: u32) -> Entries {
     entries
 }
 
-/// The fixed sequence: loads, replaces, deletes, over several commits. Tables have random numbers: only `named` has some.
+/// The fixed sequence: loads, replaces, deletes, over several commits. Tables have random numbers: only `named` has
+/// some.
 fn make(path: &Path, page_size: u32, named: bool) -> Result<()> {
     let options = Options {
         page_size,
@@ -214,8 +215,8 @@ fn regenerate_fixture() -> Result<()> {
     Ok(())
 }
 
-/// What `tests/format_reader.py` prints of a file. It is written from docs/format.md and shares nothing with the library.
-/// `None` without Python.
+/// What `tests/format_reader.py` prints of a file. It is written from docs/format.md and shares nothing with the
+/// library. `None` without Python.
 fn read_by_text(path: &Path) -> Option<String> {
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format_reader.py");
     let python = std::env::var_os("PYTHON").unwrap_or("python3".into());

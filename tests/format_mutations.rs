@@ -1,6 +1,6 @@
-//! Each sentence of docs/format.md that can be checked is broken in a good file, with every checksum repaired up to the
-//! slots, and somebody has to refuse the file: opening it or checking it. The tables quote the sentence, so that a change
-//! of the text is noticed here.
+//! Each sentence of docs/format.md that can be checked is broken in a good file, with every checksum repaired up to
+//! the slots, and somebody has to refuse the file: opening it or checking it. The tables quote the sentence, so that a
+//! change of the text is noticed here.
 //!
 //! What the text allows readers to pass over is set as well, and has to change nothing.
 
@@ -100,7 +100,8 @@ fn tables() {
     try_all(tables::TABLES);
 }
 
-/// The birth of a table's root is bounded by that of the leaf that its record is in, not by that of the whole catalogue.
+/// The birth of a table's root is bounded by that of the leaf that its record is in, not by that of the whole
+/// catalogue.
 #[test]
 fn a_record_is_not_older_than_the_root_in_it() -> Result<()> {
     const TABLES: usize = 200;

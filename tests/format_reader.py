@@ -10,9 +10,9 @@ prints one line for the commit and the page size, and for each table, in the ord
 
     table NUMBER NAME KIND FLAGS EXTENSION NOTE
 
-followed by a line `KEY VALUE` for each entry. Names, extensions, notes, keys and values are hexadecimal, and `-` if they
-are empty. Whatever a reader must check is checked, and a file that fails ends the program with status 1 and a message
-that begins with "damaged", "newer", "older" or "foreign".
+followed by a line `KEY VALUE` for each entry. Names, extensions, notes, keys and values are hexadecimal, and `-` if
+they are empty. Whatever a reader must check is checked, and a file that fails ends the program with status 1 and a
+message that begins with "damaged", "newer", "older" or "foreign".
 """
 
 import struct

@@ -112,8 +112,8 @@ fn only_full(what: &str, error: &Error) -> Result<(), String> {
     }
 }
 
-/// Removes what fills the disk, and sees that its room is free then. The system may take its time for that: a process that
-/// was just being started can have the file open still.
+/// Removes what fills the disk, and sees that its room is free then. The system may take its time for that: a process
+/// that was just being started can have the file open still.
 fn empty(filler: &Path) -> Result<(), String> {
     let length = fs::metadata(filler).map_or(0, |facts| facts.len());
     let wanted = free(filler) + length;
@@ -263,8 +263,8 @@ fn ext4() {
     });
 }
 
-/// What a killed process leaves beside a database on a full disk takes the room that the next one needs for the same. That
-/// one is not alone for this reason, and cleans up.
+/// What a killed process leaves beside a database on a full disk takes the room that the next one needs for the same.
+/// That one is not alone for this reason, and cleans up.
 #[test]
 #[ignore = "mounts file systems: make full-disk"]
 fn memory_is_made_anew_in_the_room_of_what_was_left() {

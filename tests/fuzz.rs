@@ -2,8 +2,9 @@
 //! descriptions get extreme values, others' values, or random ones. Whatever comes of it: opening, reading both ways,
 //! counting, checking, copying, writing and salvaging end in time, in bounds, and without a panic.
 //!
-//! Runs for `KV_FUZZ_SECONDS` (60) on two threads, after the files of `tests/corpus/files.txt`, which once found something
-//! or cover a place that is hard to reach. Another `KV_SEED` is another sequence; `make soak` takes a new one each time.
+//! Runs for `KV_FUZZ_SECONDS` (60) on two threads, after the files of `tests/corpus/files.txt`, which once found
+//! something or cover a place that is hard to reach. Another `KV_SEED` is another sequence; `make soak` takes a new
+//! one each time.
 
 mod common;
 

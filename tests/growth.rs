@@ -1,5 +1,5 @@
-//! The file grows ahead of small commits, by a bounded share, and gives it back when the last one closes it; a commit that
-//! finds room in what others left does not make it grow.
+//! The file grows ahead of small commits, by a bounded share, and gives it back when the last one closes it; a commit
+//! that finds room in what others left does not make it grow.
 
 mod common;
 
@@ -391,7 +391,8 @@ fn edits_scattered_over_a_larger_tree_are_what_was_asked_for() -> Result<()> {
                 durability: Some(durability),
                 ..WriteOptions::default()
             })?;
-            // The first is a load; others put, replace and delete from below what is placed while it is built to far above.
+            // The first is a load; others put, replace and delete from below what is placed while it is built to far
+            // above.
             let edits = if round == 0 { 12_000 } else { 50 + random.below(1500) };
             let present: Vec<[u8; 24]> = model.keys().copied().collect();
             for _ in 0..edits {

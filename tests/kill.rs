@@ -1,6 +1,6 @@
 //! Processes that are killed: several share a file, one after the other is ended by SIGKILL at any moment and started
-//! again, and what they acknowledged stays; locks and reader slots of the dead are free at once. Also stopped processes,
-//! and processes in other process namespaces, which have the same process numbers.
+//! again, and what they acknowledged stays; locks and reader slots of the dead are free at once. Also stopped
+//! processes, and processes in other process namespaces, which have the same process numbers.
 
 mod common;
 

@@ -334,8 +334,8 @@ impl Storage for Cold {
     }
 }
 
-/// A piece is asked for before it is verified. A large one is asked for each time, or its reader waits for page after page;
-/// asking again for a small one costs more than that.
+/// A piece is asked for before it is verified. A large one is asked for each time, or its reader waits for page after
+/// page; asking again for a small one costs more than that.
 #[test]
 fn small_pieces_are_asked_for_once() {
     let disk = SimDisk::new(1).expect("disk");

@@ -6,9 +6,10 @@
 //! error, ids, util <- file <- page <- { pager | tree } <- catalogue <- txn <- db <- maintain
 //! ```
 //!
-//! And no circle of files anywhere, in `src/`, `capi/src/`, `cli/src/` and `bench/src/`: a file can be understood once those that it
-//! names are. A folder's `mod.rs` counts like any other file, so it may have what its children use, or use its children,
-//! but not both; declaring them (`mod x;`) and passing on what they have (`pub use x::Y;`) is neither.
+//! And no circle of files anywhere, in `src/`, `capi/src/`, `cli/src/` and `bench/src/`: a file can be understood once
+//! those that it names are. A folder's `mod.rs` counts like any other file, so it may have what its children use, or
+//! use its children, but not both; declaring them (`mod x;`) and passing on what they have (`pub use x::Y;`) is
+//! neither.
 //!
 //! Unit tests may name what they like. `sources/imports.rs` says what the analysis sees and what it does not.
 

@@ -1,5 +1,5 @@
-//! The space that lazy commits take: what they take and do not use is free at once, and what waits for a sync is a share of
-//! what lives in the file, or 2 MiB.
+//! The space that lazy commits take: what they take and do not use is free at once, and what waits for a sync is a
+//! share of what lives in the file, or 2 MiB.
 
 mod common;
 
@@ -96,7 +96,8 @@ fn a_reader_beside_lazy_commits_keeps_what_it_sees_and_no_more() {
                 commit(number, &mut (0..each).map(|_| rng.below(entries)));
             }
             let (pages, live) = (db.stat().pages, pages_of(&db.begin_read().expect("read")));
-            // A sync comes when more than a quarter of the file waits, so the commit that is one too many counts twice, too.
+            // A sync comes when more than a quarter of the file waits, so the commit that is one too many counts
+            // twice, too.
             let most = (live + seen) * 16 / 10 + WAITING + 2 * live.min(each);
             println!("{entries} entries, {each} puts a commit: {pages} pages, {live} live and {seen} seen");
             assert!(

@@ -1,8 +1,9 @@
 //! Lengths beyond the limits: every function of `kv.h` that takes a pointer and a length answers `KV_TOO_BIG` before it
 //! reads a byte, and `KV_INVALID` for a length without a pointer. The message names the argument.
 //!
-//! The calls are made from the header itself: whoever adds a function gets them, and whoever adds a parameter of a new kind
-//! is told that this test does not know it. What the pointers point to is the last byte before memory that cannot be read.
+//! The calls are made from the header itself: whoever adds a function gets them, and whoever adds a parameter of a new
+//! kind is told that this test does not know it. What the pointers point to is the last byte before memory that cannot
+//! be read.
 #![allow(unsafe_code)]
 #![cfg(target_pointer_width = "64")]
 
@@ -270,8 +271,8 @@ impl World {
             }
         }
         let name = CString::new(function.name.as_str()).expect("a name");
-        // SAFETY: the function takes integers and pointers only, of which each has a register or a word of the stack, as
-        // has each of these; a function that has fewer ignores the others.
+        // SAFETY: the function takes integers and pointers only, of which each has a register or a word of the stack,
+        // as has each of these; a function that has fewer ignores the others.
         unsafe {
             let address = libc::dlsym(self.symbols, name.as_ptr());
             assert!(!address.is_null(), "{} is not exported", function.name);

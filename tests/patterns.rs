@@ -30,8 +30,8 @@ fn sizes(db: &Db) -> (u64, u64) {
     (in_use * PAGE, stat.pages * PAGE)
 }
 
-/// How many times as long as the most bytes that were live a file may be. Bursts have a little more: the number of their
-/// entries is not constant, and room for the next burst is needed while the one before is still in use.
+/// How many times as long as the most bytes that were live a file may be. Bursts have a little more: the number of
+/// their entries is not constant, and room for the next burst is needed while the one before is still in use.
 fn most_over(kind: Kind) -> f64 {
     match kind {
         Kind::Bursts => 2.1,

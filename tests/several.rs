@@ -1,6 +1,6 @@
-//! Several processes on one simulated disk: each can be killed in the middle of any call, an error of a sync can die with
-//! the one who saw it, and the power can fail. Whatever happens, nobody who lives sees a change in what it holds, no right
-//! stays taken, and what was acknowledged is found.
+//! Several processes on one simulated disk: each can be killed in the middle of any call, an error of a sync can die
+//! with the one who saw it, and the power can fail. Whatever happens, nobody who lives sees a change in what it holds,
+//! no right stays taken, and what was acknowledged is found.
 //!
 //! Actions come one after the other, except that a sync of one process can have commits and kills of others in it. The
 //! store is the toy without trees.
@@ -155,8 +155,8 @@ fn what_is_spilled_does_not_hide_what_waits_for_a_sync() {
     assert_eq!(pager.stat().durable, id, "so much does not wait for a sync");
 }
 
-/// A writer that folds is killed before its commit is published. The next writer, which knows an older commit, lists what
-/// the space tree does not hold, though the dead one had said that others need not.
+/// A writer that folds is killed before its commit is published. The next writer, which knows an older commit, lists
+/// what the space tree does not hold, though the dead one had said that others need not.
 #[test]
 fn a_killed_fold_lets_nobody_forget_what_is_not_folded() {
     // The first call is the write of the slot.

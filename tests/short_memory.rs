@@ -1,5 +1,5 @@
-//! Memory that an allocator says is short (`set_memory_short`): long work ends with an error, nothing is lost, and it goes on
-//! when there is memory again. The flag is one for the whole process, so this is one test.
+//! Memory that an allocator says is short (`set_memory_short`): long work ends with an error, nothing is lost, and it
+//! goes on when there is memory again. The flag is one for the whole process, so this is one test.
 
 use kv::{Db, Error, Job, Options, PutMode, Reader, TableId, WriteOptions};
 

@@ -1,5 +1,6 @@
-//! Lookups in a tree of four levels and more, which ask memory for leaves before they know which ones: whether leaves lie in
-//! a row, as after loading, or where overwriting has left them, and when two trees' branches take turns at the same pages.
+//! Lookups in a tree of four levels and more, which ask memory for leaves before they know which ones: whether leaves
+//! lie in a row, as after loading, or where overwriting has left them, and when two trees' branches take turns at the
+//! same pages.
 
 mod common;
 
@@ -8,8 +9,8 @@ use common::tmp::TempDir;
 use kv::Result;
 use kv::{Db, Options, PutMode, Reader, TableId, WriteOptions};
 
-/// Values so long that a leaf has two entries, and keys of which eight share 200 bytes, so that separators are long: the tree
-/// is tall with few entries.
+/// Values so long that a leaf has two entries, and keys of which eight share 200 bytes, so that separators are long:
+/// the tree is tall with few entries.
 const VALUE: usize = 1700;
 const ENTRIES: u64 = 12_000;
 
@@ -24,8 +25,8 @@ fn value(i: u64, version: u8) -> Vec<u8> {
     value
 }
 
-/// Looks up random keys, half of which are not there: one by one, in a read and in a write transaction, and many at once.
-/// Twice: what the first lookups learn the others use.
+/// Looks up random keys, half of which are not there: one by one, in a read and in a write transaction, and many at
+/// once. Twice: what the first lookups learn the others use.
 fn look(db: &Db, table: TableId, versions: &[u8]) -> Result<()> {
     let mut rng = Rng::new(7);
     let mut read = db.begin_read()?;

@@ -1,4 +1,5 @@
-//! The data sets. A value is a piece of a small pool and is chosen by its key, so that values need no memory and no time.
+//! The data sets. A value is a piece of a small pool and is chosen by its key, so that values need no memory and no
+//! time.
 
 use crate::keys::Keys;
 use crate::text;

@@ -1,6 +1,6 @@
 //! What an engine must be able to do to take part. The work is written once, over these traits, and compiled for each
-//! engine. An engine with a C interface is called through it, one call for what is one call in it; what an engine has no
-//! call for is done by its driver in the way its users must do it.
+//! engine. An engine with a C interface is called through it, one call for what is one call in it; what an engine has
+//! no call for is done by its driver in the way its users must do it.
 
 use crate::rows::Work;
 pub use crate::way::Way;

@@ -99,7 +99,8 @@ pub fn edit<S: Store>(store: &S, work: Work, data: &Data, version: u64) -> Outco
     checked(store, done)
 }
 
-/// Leaves behind what `pop` or `queue` do, for an engine that cannot do them: the rows behind them compare what they see.
+/// Leaves behind what `pop` or `queue` do, for an engine that cannot do them: the rows behind them compare what they
+/// see.
 fn without_take<S: Store>(store: &S, work: Work, data: &Data, version: u64) {
     const BACKWARD: Way = Way {
         backward: true,

@@ -1,5 +1,5 @@
-//! A list of keys in one piece of memory, in the order in which they are used, so that fetching the next one costs next to
-//! nothing.
+//! A list of keys in one piece of memory, in the order in which they are used, so that fetching the next one costs
+//! next to nothing.
 
 /// Keys, one behind the other.
 #[derive(Default)]

@@ -1,5 +1,5 @@
-//! Work of several threads: commits, YCSB, lookups. Threads have keys of their own, so that what is there afterwards, and
-//! what each reads, does not depend on who was faster.
+//! Work of several threads: commits, YCSB, lookups. Threads have keys of their own, so that what is there afterwards,
+//! and what each reads, does not depend on who was faster.
 
 use crate::clock::timed;
 use crate::data::{Data, Rng};

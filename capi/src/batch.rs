@@ -103,8 +103,8 @@ fn next_many<R: Reader + ?Sized>(
     }
 }
 
-/// Moves over the next entries and hands them out, up to n at a time. The cursor then stands on the last of them or, if the
-/// range has fewer than n more, behind it, as after kv_cursor_next() has returned KV_NOTFOUND.
+/// Moves over the next entries and hands them out, up to n at a time. The cursor then stands on the last of them or,
+/// if the range has fewer than n more, behind it, as after kv_cursor_next() has returned KV_NOTFOUND.
 ///
 /// @param entries  Receives up to n entries. Their keys are valid until the next call on this cursor, and their values
 ///                 as those of kv_cursor_next(). After a failure, the first of them may have been written.

@@ -38,8 +38,8 @@ enum Target<'a> {
 ///
 /// After KV_CORRUPT, and after any other failure, the cursor stands where it stood before, and the next step meets the
 /// same damage: no entry is left out unseen. (kv_cursor_next_many() and kv_cursor_fill() have then moved over entries
-/// that they did not hand out. Go back to the last one that you have got by kv_cursor_seek(), and step from there.) In a
-/// read transaction, this passes the damage, and tells how many entries lie in it:
+/// that they did not hand out. Go back to the last one that you have got by kv_cursor_seek(), and step from there.) In
+/// a read transaction, this passes the damage, and tells how many entries lie in it:
 ///
 ///     kv_status past_damage(kv_cursor *cursor, uint64_t *lost, kv_slice *key, kv_slice *value)
 ///     {
@@ -144,8 +144,8 @@ unsafe fn move_cursor(cursor: *mut kv_cursor, target: Target<'_>, key: *mut kv_s
     move_in(handle, txn, target, outputs)
 }
 
-/// Steps to the next entry, or the previous one. Nearly all steps stay inside a leaf: such a step needs no memory, and in a
-/// read transaction it can neither fail nor panic, so that it is made without the guard.
+/// Steps to the next entry, or the previous one. Nearly all steps stay inside a leaf: such a step needs no memory, and
+/// in a read transaction it can neither fail nor panic, so that it is made without the guard.
 #[inline(always)]
 unsafe fn step(
     function: &'static CStr,

@@ -41,8 +41,8 @@ pub struct kv_options {
     pub verify: u32,
     /// Zero.
     pub reserved: u32,
-    /// Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever. Not to wait at
-    /// all is KV_TXN_NOWAIT.
+    /// Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever. Not to wait
+    /// at all is KV_TXN_NOWAIT.
     ///
     /// It also bounds how long kv_open(), commits and syncs wait for a process that holds a lock and does nothing with
     /// it, because it is stopped for example: see the table of waits at the head. For commits and syncs, the handle
@@ -123,10 +123,10 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 /// of the database and is never a link. All who open a database must trust those who may write it.
 ///
 /// A handle stands for the file and not for its name. A file that is renamed or removed while it is open is used on,
-/// and what is written to a removed one is gone with the last handle. kv_backup() still copies it. Another file may take
-/// the name, and is another database. While a renamed file is open, other processes that open it by its new name get
-/// KV_BUSY, because NAME-shm does not lie there. Do not write into an open file by other means, do not cut it, and do
-/// not replace its contents; to restore a copy, close the file everywhere first.
+/// and what is written to a removed one is gone with the last handle. kv_backup() still copies it. Another file may
+/// take the name, and is another database. While a renamed file is open, other processes that open it by its new name
+/// get KV_BUSY, because NAME-shm does not lie there. Do not write into an open file by other means, do not cut it, and
+/// do not replace its contents; to restore a copy, close the file everywhere first.
 ///
 /// An empty file becomes a database, as if it did not exist. With KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
 /// because it may be a database that was cut. A link that leads nowhere is followed, except with KV_OPEN_NEW. Messages
@@ -185,9 +185,10 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
 /// returned stay valid until kv_txn_abort() releases them. Calls of other threads on the handle are waited for, and
 /// those that wait for something return KV_CANCELLED.
 ///
-/// A read transaction that is not released, or a buffer of kv_get_buf() that keeps a snapshot, keeps the file open until
-/// it is released or the process ends: the descriptor, NAME-shm and the snapshot stay, and the pages of the snapshot are
-/// not reused. Nothing is lost by that, but the file then counts as not closed properly (kv_db_stat.closed_properly).
+/// A read transaction that is not released, or a buffer of kv_get_buf() that keeps a snapshot, keeps the file open
+/// until it is released or the process ends: the descriptor, NAME-shm and the snapshot stay, and the pages of the
+/// snapshot are not reused. Nothing is lost by that, but the file then counts as not closed properly
+/// (kv_db_stat.closed_properly).
 ///
 /// @param db  Released whatever is returned, except after KV_BUSY. NULL returns KV_OK.
 /// @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called in a callback of the library: nothing was done);

@@ -38,8 +38,8 @@ pub unsafe extern "C" fn kv_get(
     })
 }
 
-/// The lookup in a write transaction, in a read transaction that other threads use, or for presence only. It is not inlined,
-/// because its many errors would burden the common case.
+/// The lookup in a write transaction, in a read transaction that other threads use, or for presence only. It is not
+/// inlined, because its many errors would burden the common case.
 #[inline(never)]
 fn get_otherwise(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<Out<kv_slice>>) -> Outcome {
     let mut txn = TxnUse::of(txn)?;

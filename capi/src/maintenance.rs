@@ -84,8 +84,8 @@ pub struct kv_check_report {
     /// sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT.
     pub struct_size: u32,
     /// The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots. They are no fault, because
-    /// another slot leads to the commit that was checked. But if kv_db_stat.closed_properly is 0 as well, a newer commit
-    /// may be lost with them.
+    /// another slot leads to the commit that was checked. But if kv_db_stat.closed_properly is 0 as well, a newer
+    /// commit may be lost with them.
     pub lost_slots: u32,
     /// Number of the commit that was checked.
     pub commit: u64,
@@ -103,8 +103,8 @@ pub struct kv_check_report {
     pub dead_pages: u64,
     /// Number of faults that were found.
     pub faults: u64,
-    /// With KV_JOB_CHECK_SPACE: pages of which it is not known whether they are in use, because the pages that would lead
-    /// to them are damaged. They are no faults of their own.
+    /// With KV_JOB_CHECK_SPACE: pages of which it is not known whether they are in use, because the pages that would
+    /// lead to them are damaged. They are no faults of their own.
     pub unaccounted_pages: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
@@ -149,11 +149,11 @@ enum Checked<'t> {
 /// @param on_fault  Called for each fault; may be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
-/// @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (the
-///         wait_ms of the database ended before the write transaction, or commits come too fast), KV_DEADLOCK (this
-///         thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what this one
-///         does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction); KV_BAD_HANDLE,
-///         KV_FORKED.
+/// @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
+///         (the wait_ms of the database ended before the write transaction, or commits come too fast), KV_DEADLOCK
+///         (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what
+///         this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction);
+///         KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_check(
@@ -286,9 +286,9 @@ fn backup_options(given: &kv_job_options) -> BackupOptions {
 }
 
 /// Copies a snapshot into a new file, which is a database like any other, while others read and write. Every page is
-/// compared with its checksum on the way. The file appears under its name when it is whole and durable; after a failure
-/// there is no new file. The copy gets the permissions of the file that it replaces, or else those of the database as far
-/// as the umask leaves them.
+/// compared with its checksum on the way. The file appears under its name when it is whole and durable; after a
+/// failure there is no new file. The copy gets the permissions of the file that it replaces, or else those of the
+/// database as far as the umask leaves them.
 ///
 /// What is copied is the open file, whatever its path names by now. The copy has the same tables under the same
 /// numbers, but it is a database of its own and has another UUID. To restore it, put the copy where the database was,

@@ -250,8 +250,8 @@ unsafe fn strings<'a>(batch: *const kv_batch, per_entry: usize) -> Outcome<Vec<&
     Ok(found)
 }
 
-/// Fills a batch with the entries behind the cursor, which ends up on the last of them. Answers whether that is the end,
-/// and the bytes of an entry that found no room.
+/// Fills a batch with the entries behind the cursor, which ends up on the last of them. Answers whether that is the
+/// end, and the bytes of an entry that found no room.
 fn fill<R: Reader + ?Sized>(
     cursor: &mut Cursor,
     txn: &mut R,

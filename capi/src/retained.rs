@@ -104,8 +104,8 @@ pub unsafe extern "C" fn kv_buf_release(buffer: *mut kv_buf) {
             let token = Token::of(buffer);
             let mut locked = HANDLES.lock_waiting(token, Kind::Buf)?;
             let buf = locked.object().buf()?;
-            // It is 0 already if another thread closes the buffer at this moment: a program that releases more often than it
-            // retains.
+            // It is 0 already if another thread closes the buffer at this moment: a program that releases more often
+            // than it retains.
             buf.references = buf.references.saturating_sub(1);
             let last = buf.references == 0;
             drop(locked);

@@ -49,16 +49,16 @@ pub struct kv_db_stat {
     pub closed_properly: u32,
     /// The meta slots that were missing or could not be read when this handle opened the file, with a bit for each of
     /// the four (1 = the first); 0 = none. Each slot is a place at the head of the file that leads to a commit. One
-    /// that a crash tore is among them; its commit was not finished. Any other was damaged. If it was that of the newest
-    /// commit, and the database was not closed after that (which makes a second one), this commit is lost, and the one
-    /// before it was opened: so whoever finds a lost slot looks for what is missing. A slot of zeros is told where
-    /// another slot shows that it was written; otherwise it looks as if it never was. The next commits write a lost
-    /// slot anew.
+    /// that a crash tore is among them; its commit was not finished. Any other was damaged. If it was that of the
+    /// newest commit, and the database was not closed after that (which makes a second one), this commit is lost, and
+    /// the one before it was opened: so whoever finds a lost slot looks for what is missing. A slot of zeros is told
+    /// where another slot shows that it was written; otherwise it looks as if it never was. The next commits write a
+    /// lost slot anew.
     pub lost_slots: u32,
     /// Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
     pub writer: u32,
-    /// 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another process
-    /// has committed since this one last wrote, or had the database open already when this one opened it.
+    /// 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another
+    /// process has committed since this one last wrote, or had the database open already when this one opened it.
     pub dead_pages_known: u32,
     /// Milliseconds since the process `writer` began the write transaction.
     pub writer_ms: u64,

@@ -78,7 +78,8 @@ pub(crate) fn begin_write(database: &DbHandle, options: WriteOptions) -> Outcome
     Ok(database.db.begin_write(options)?)
 }
 
-/// `KV_DEADLOCK` if the open write transaction of this file was last used by this thread, which is about to wait for it.
+/// `KV_DEADLOCK` if the open write transaction of this file was last used by this thread, which is about to wait for
+/// it.
 pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
     let me = this_thread();
     let mine = HANDLES.search(Kinds::of(&[Kind::Write]), |slot| slot.thread() == me);
@@ -176,9 +177,9 @@ pub unsafe extern "C" fn kv_txn_commit(txn: *mut kv_txn, commit_id: *mut u64) ->
 /// Commits a transaction and ends it, without waiting until the commit is durable.
 ///
 /// A commit with KV_DURABILITY_FULL is visible to nobody, not even to the one who made it, before it is durable. One
-/// with KV_DURABILITY_LAZY is visible at once, unless one with KV_DURABILITY_FULL on which it builds is not durable yet.
-/// No thread works behind the caller's back: the commit becomes durable by kv_wait_durable(), by a later full commit, by
-/// kv_sync() or by kv_close(), so that one sync can serve many commits.
+/// with KV_DURABILITY_LAZY is visible at once, unless one with KV_DURABILITY_FULL on which it builds is not durable
+/// yet. No thread works behind the caller's back: the commit becomes durable by kv_wait_durable(), by a later full
+/// commit, by kv_sync() or by kv_close(), so that one sync can serve many commits.
 ///
 /// @param txn        Released whatever is returned, except after KV_BUSY.
 /// @param commit_id  Receives the number of the commit, for kv_wait_durable(); may be NULL.

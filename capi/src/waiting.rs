@@ -25,8 +25,8 @@ fn wait_of(ms: i64) -> Wait {
 /// @param id    Number of the commit.
 /// @param wait  0 only looks. Anything else waits until the commit is durable. This is no number of milliseconds: a
 ///              sync cannot be broken off, so the wait has no other end.
-/// @return KV_OK: the commit is durable; KV_BUSY (`wait` is 0 and it is not durable yet); KV_INVALID (no commit has this
-///         number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
+/// @return KV_OK: the commit is durable; KV_BUSY (`wait` is 0 and it is not durable yet); KV_INVALID (no commit has
+///         this number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_waiting
 #[no_mangle]
 #[must_use]

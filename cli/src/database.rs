@@ -62,8 +62,8 @@ pub fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// How long opening waits at least. Processes that open a file at the same time wait for each other for a moment, and who
-/// does not want to wait for a writer does not mean that.
+/// How long opening waits at least. Processes that open a file at the same time wait for each other for a moment, and
+/// who does not want to wait for a writer does not mean that.
 const OPENING: Duration = Duration::from_secs(1);
 
 /// What a command that writes may do besides.

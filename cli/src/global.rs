@@ -9,7 +9,8 @@ pub struct Global {
     /// Says nothing but errors: no progress, no summary.
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// How many seconds to wait for others, such as the process that has the write transaction. Opening waits one at least.
+    /// How many seconds to wait for others, such as the process that has the write transaction. Opening waits one at
+    /// least.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
     pub wait: Duration,
 }

@@ -2,13 +2,13 @@
 //! and wants nothing to be left behind. So a second one ends the process only if the work goes on for another second.
 //!
 //! A signal that is noted does not wake a process that waits for a pipe: the system goes on with the call behind the
-//! handler. So whoever reads from a pipe, or writes into one, does it through [`Wakeful`], which waits with poll(): that
-//! call ends with every signal.
+//! handler. So whoever reads from a pipe, or writes into one, does it through [`Wakeful`], which waits with poll():
+//! that call ends with every signal.
 //!
-//! Ctrl-C goes to a whole pipeline, so what fills a pipe ends at the same moment, and the end of the input says nothing
-//! of whether it is whole. Whoever commits what came through a pipe looks for a signal behind that end. That look misses
-//! no signal that came before it: handlers run on the first thread, which is the one that works, before the call that
-//! found the end returns. Other threads leave the signals alone, because [`beside`] starts them.
+//! Ctrl-C goes to a whole pipeline, so what fills a pipe ends at the same moment, and the end of the input says
+//! nothing of whether it is whole. Whoever commits what came through a pipe looks for a signal behind that end. That
+//! look misses no signal that came before it: handlers run on the first thread, which is the one that works, before
+//! the call that found the end returns. Other threads leave the signals alone, because [`beside`] starts them.
 
 use crate::exit::{Failure, Interruption, Outcome};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};

@@ -226,8 +226,8 @@ impl Work {
         })
     }
 
-    /// Ends without a change: a transaction of a shell is given back as it was, and one of a command's own is undone. This
-    /// is for what was refused before anything was written.
+    /// Ends without a change: a transaction of a shell is given back as it was, and one of a command's own is undone.
+    /// This is for what was refused before anything was written.
     pub fn put_back(mut self) {
         if let (Some(txn), Some((session, db))) = (self.txn.take(), self.home.take()) {
             session.put_back(WriteState::Open(Box::new((txn, db))));

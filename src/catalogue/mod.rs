@@ -193,8 +193,8 @@ pub fn table_of_key(key: &[u8]) -> Result<TableId> {
     }
 }
 
-/// Gives every table of the catalogue and its record to `f`, in the order of their numbers, and the birth of the leaf that
-/// the record is in.
+/// Gives every table of the catalogue and its record to `f`, in the order of their numbers, and the birth of the leaf
+/// that the record is in.
 ///
 /// # Errors
 /// Those that `f` returns. `Corrupt`, `Io`: the catalogue cannot be read any further; `f` has got the tables before

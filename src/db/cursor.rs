@@ -168,7 +168,8 @@ impl Cursor {
         self.position.step_to_any(&txn.source(), txn.version(), backward)
     }
 
-    /// Does what [`Cursor::step_in_leaf`] does in a write transaction. It also steps out of the gap that a deletion has left.
+    /// Does what [`Cursor::step_in_leaf`] does in a write transaction. It also steps out of the gap that a deletion
+    /// has left.
     #[doc(hidden)]
     #[inline]
     pub fn step_in_leaf_of_write<'a>(&mut self, txn: &'a mut WriteTxn, back: bool) -> Option<&'a [u8]> {
@@ -205,8 +206,9 @@ impl Cursor {
         }
     }
 
-    /// Moves the cursor by `go` and returns what `read` makes of the value of the entry that it comes to, or `None` if there
-    /// is none. If the value cannot be read, the cursor stands where it stood before, so that the next step meets it again.
+    /// Moves the cursor by `go` and returns what `read` makes of the value of the entry that it comes to, or `None` if
+    /// there is none. If the value cannot be read, the cursor stands where it stood before, so that the next step
+    /// meets it again.
     #[inline]
     pub fn go_and_read<R: Reader + ?Sized, T>(
         &mut self,

@@ -102,11 +102,11 @@ impl Db {
     /// to the same database.
     ///
     /// # Errors
-    /// `NoFile`, `FileExists`: the options require a file that is missing, or forbid one that is there; `Access`; `Busy`:
-    /// another program is opening or repairing it; `NoLocks`; `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`; `Invalid`:
-    /// a page size that does not exist, or options that contradict each other; `Poisoned`: a sync failed, and not every
-    /// process has closed the database since; `ReadOnly`: a database was to be created read-only; `Io`, `NoSpace`,
-    /// `NoMemory`, `Limit`.
+    /// `NoFile`, `FileExists`: the options require a file that is missing, or forbid one that is there; `Access`;
+    /// `Busy`: another program is opening or repairing it; `NoLocks`; `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`;
+    /// `Invalid`: a page size that does not exist, or options that contradict each other; `Poisoned`: a sync failed,
+    /// and not every process has closed the database since; `ReadOnly`: a database was to be created read-only; `Io`,
+    /// `NoSpace`, `NoMemory`, `Limit`.
     pub fn open(path: &Path, options: &Options) -> Result<Db> {
         let begun = Instant::now();
         let pager_options = pager_options(options)?;

@@ -17,9 +17,10 @@ impl WriteTxn {
     /// Puts an entry, as `mode` says. Keys may have up to 2 MiB, values up to 256 GiB.
     ///
     /// # Errors
-    /// `Exists`, `NotFound`, `Order`: `mode` forbids the put, and nothing was changed; `TooBig`; `NoTable`; `ReadOnly`:
-    /// the list of tables cannot be written; `Unsupported`: a newer version made the table, and it alone can change it; `Io`, `NoSpace`, `NoMemory`, `Limit`, `Corrupt`: the transaction has
-    /// failed; `TxnFailed`: it had failed before.
+    /// `Exists`, `NotFound`, `Order`: `mode` forbids the put, and nothing was changed; `TooBig`; `NoTable`;
+    /// `ReadOnly`: the list of tables cannot be written; `Unsupported`: a newer version made the table, and it alone
+    /// can change it; `Io`, `NoSpace`, `NoMemory`, `Limit`, `Corrupt`: the transaction has failed; `TxnFailed`: it had
+    /// failed before.
     #[inline(always)]
     pub fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         if mode == PutMode::Append && !self.draft.is_failed() && self.reserved.is_none() {

@@ -29,8 +29,8 @@ pub trait Trees {
     /// Returns what is stored under `key`, including the transaction's own writes, without applying them to the tree.
     fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>>;
 
-    /// Returns the value of the entry on which the cursor stands, if it lies in its leaf and the cursor has seen the leaf
-    /// as it is now; `None` otherwise. Only read transactions answer: their leaves stay as they are.
+    /// Returns the value of the entry on which the cursor stands, if it lies in its leaf and the cursor has seen the
+    /// leaf as it is now; `None` otherwise. Only read transactions answer: their leaves stay as they are.
     #[inline(always)]
     fn value_in_leaf(&self, position: &TreeCursor) -> Option<&[u8]> {
         let _ = position;

@@ -24,7 +24,8 @@ impl Db {
     /// Waits until a commit newer than `after` is visible, whoever makes it, and returns the id of the newest one.
     ///
     /// # Errors
-    /// `Busy`: the wait ended first; `Cancelled`: [`Db::interrupt`] ended the wait; `Poisoned`: a sync failed; `Forked`.
+    /// `Busy`: the wait ended first; `Cancelled`: [`Db::interrupt`] ended the wait; `Poisoned`: a sync failed;
+    /// `Forked`.
     pub fn wait_commit(&self, after: CommitId, wait: Wait) -> Result<CommitId> {
         self.handle
             .cancellable(|cancel| self.look_for_commit(after, wait, cancel))

@@ -122,8 +122,8 @@ impl WriteTxn {
         self.reserved.is_some() || self.draft.has_pinned()
     }
 
-    /// Returns whether a write of this transaction may free these bytes, or change them, before it ends. Whoever was given
-    /// them as a plain pointer, which the borrow checker does not watch, must copy them for a call that writes.
+    /// Returns whether a write of this transaction may free these bytes, or change them, before it ends. Whoever was
+    /// given them as a plain pointer, which the borrow checker does not watch, must copy them for a call that writes.
     #[doc(hidden)]
     #[inline(always)]
     pub fn may_free(&self, bytes: &[u8]) -> bool {
@@ -132,8 +132,8 @@ impl WriteTxn {
         reserved || self.taken.holds(bytes) || self.draft.may_free(bytes)
     }
 
-    /// Begins several writes of which all may use bytes that the transaction has returned before: these stay valid until
-    /// [`WriteTxn::release_pinned`].
+    /// Begins several writes of which all may use bytes that the transaction has returned before: these stay valid
+    /// until [`WriteTxn::release_pinned`].
     #[doc(hidden)]
     pub fn hold_pinned(&mut self) {
         self.draft.hold_pinned();

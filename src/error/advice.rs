@@ -19,7 +19,8 @@ pub(super) fn more_space(errno: Option<i32>) -> &'static str {
 /// What to do about damage.
 pub(super) const AFTER_DAMAGE: &str = "; restore a backup, or save what is left with kv_salvage";
 
-/// Takes the advice off the text of an error, which is not to be followed where the text is the reason for another error.
+/// Takes the advice off the text of an error, which is not to be followed where the text is the reason for another
+/// error.
 pub(super) fn without_advice(text: &str) -> &str {
     if let Some(bare) = text.strip_suffix(AFTER_DAMAGE) {
         return bare;

@@ -111,8 +111,8 @@ pub struct MissingTable {
 }
 
 impl MissingTable {
-    /// Returns a table that was sought by its number, or by a name if `table` is `None`. `what` says which table it is, why
-    /// it may be missing and what to do next.
+    /// Returns a table that was sought by its number, or by a name if `table` is `None`. `what` says which table it
+    /// is, why it may be missing and what to do next.
     pub(super) fn new(table: Option<TableId>, what: String) -> MissingTable {
         MissingTable { table, what }
     }

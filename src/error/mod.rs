@@ -4,9 +4,9 @@
 //! here as well, because a few calls must say *which* answer it was, and because `capi` maps this enum one to one onto
 //! `kv_status`.
 //!
-//! The text of an error has the form `PATH: what happened, and where; what to do next`. The path comes first if the error
-//! knows its file: opening a file, copying into one and saving from one say which it was. What is done with an open
-//! database does not repeat its path; the caller knows which database it used.
+//! The text of an error has the form `PATH: what happened, and where; what to do next`. The path comes first if the
+//! error knows its file: opening a file, copying into one and saving from one say which it was. What is done with an
+//! open database does not repeat its path; the caller knows which database it used.
 //!
 //! | file     | subject                                                                        |
 //! |----------|--------------------------------------------------------------------------------|
@@ -143,7 +143,8 @@ pub enum Error {
     /// The file has a format that this library no longer reads, or never did.
     #[error("{file}made by an older version: {0}; read it with an older libkv", file = .0.prefix())]
     TooOld(Box<Detail>),
-    /// A panic was caught, which means a bug in the library. The transaction cannot go on, and nothing of it was committed.
+    /// A panic was caught, which means a bug in the library. The transaction cannot go on, and nothing of it was
+    /// committed.
     #[error("internal error: {0}")]
     Panic(String),
 }
@@ -194,8 +195,8 @@ macro_rules! with_detail {
 }
 
 impl Error {
-    /// Returns the error for a table that was sought by its number, or by a name if `table` is `None`. `what` says which
-    /// table it is, why it may be missing and what to do next.
+    /// Returns the error for a table that was sought by its number, or by a name if `table` is `None`. `what` says
+    /// which table it is, why it may be missing and what to do next.
     #[cold]
     pub(crate) fn no_table(table: Option<TableId>, what: String) -> Error {
         Error::NoTable(Box::new(MissingTable::new(table, what)))
@@ -216,7 +217,8 @@ impl Error {
         }
     }
 
-    /// Returns what a file is that is no database, as far as what to do next depends on it; `None` for every other error.
+    /// Returns what a file is that is no database, as far as what to do next depends on it; `None` for every other
+    /// error.
     #[doc(hidden)]
     pub fn foreign(&self) -> Option<Foreign> {
         match self {
@@ -236,8 +238,8 @@ impl Error {
         Error::corrupt(page, what).of_kind(FaultKind::Unreadable)
     }
 
-    /// Returns an error about damage at `page`, or at no page in particular if it is `None`: a contradiction, if nothing
-    /// else is said. The table is not known yet.
+    /// Returns an error about damage at `page`, or at no page in particular if it is `None`: a contradiction, if
+    /// nothing else is said. The table is not known yet.
     #[cold]
     #[doc(hidden)]
     pub fn corrupt(page: impl Into<Option<PageNo>>, what: impl Into<Cow<'static, str>>) -> Error {
@@ -383,8 +385,8 @@ impl Error {
         self
     }
 
-    /// Notes that the error is about `path`, although it occurred with `other`, a temporary file of which nobody has heard.
-    /// Damage that does not name its file is not there: a new file has none.
+    /// Notes that the error is about `path`, although it occurred with `other`, a temporary file of which nobody has
+    /// heard. Damage that does not name its file is not there: a new file has none.
     #[cold]
     #[doc(hidden)]
     pub fn of_file_instead(mut self, other: &Path, path: &Path) -> Error {
@@ -411,8 +413,8 @@ impl Error {
         self
     }
 
-    /// Ends long work while memory is short, see [`set_memory_short`](crate::set_memory_short). Whatever goes on for long
-    /// calls this between its steps.
+    /// Ends long work while memory is short, see [`set_memory_short`](crate::set_memory_short). Whatever goes on for
+    /// long calls this between its steps.
     ///
     /// # Errors
     /// `NoMemory`, with `what` the memory is for.

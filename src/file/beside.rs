@@ -32,8 +32,8 @@ fn hash(name: &OsStr) -> u64 {
     name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
-/// Removes the memory that was left over for the data file `of`. Nobody may be using that file. Returns false if there is
-/// none, or if it cannot be removed; what is not memory of that file is left alone.
+/// Removes the memory that was left over for the data file `of`. Nobody may be using that file. Returns false if there
+/// is none, or if it cannot be removed; what is not memory of that file is left alone.
 pub(super) fn remove_left_over(name: &Path, of: Identity) -> bool {
     is_memory_of(name, of) && remove_file(name).is_ok()
 }

@@ -200,8 +200,8 @@ impl Reservation {
         Reservation::map_as(libc::PROT_NONE, len, protection, flags, fd)
     }
 
-    /// Maps a range all of which can be used. Only where new memory is locked is access given afterwards: memcheck looks
-    /// at each byte to which access is given later, and a map of a file has 10^12 of them.
+    /// Maps a range all of which can be used. Only where new memory is locked is access given afterwards: memcheck
+    /// looks at each byte to which access is given later, and a map of a file has 10^12 of them.
     fn map_usable(len: u64, protection: i32, flags: i32, fd: i32) -> Result<Reservation> {
         if !new_memory_is_locked() {
             let mut range = Reservation::map_as(protection, len, protection, flags, fd)?;
@@ -357,9 +357,9 @@ fn new_memory_is_locked() -> bool {
     if !cfg!(any(target_os = "linux", target_os = "android")) {
         return false;
     }
-    // SAFETY: The system chooses the address of one page, which is unmapped before anybody uses it. There is nothing to
-    // be written back from it; the call refuses with this error, and for no other reason, if the page is locked, whether
-    // it is in memory already or not.
+    // SAFETY: The system chooses the address of one page, which is unmapped before anybody uses it. There is nothing
+    // to be written back from it; the call refuses with this error, and for no other reason, if the page is locked,
+    // whether it is in memory already or not.
     unsafe {
         let page = libc::mmap(std::ptr::null_mut(), 1, protection, flags, -1, 0);
         if page == libc::MAP_FAILED {

@@ -15,9 +15,9 @@
 //! no space, something foreign under its name), the first opener is *alone*: it keeps `ALIVE` exclusively, and others
 //! are refused. That lock is on the data file itself, so no two processes are ever alone, nor one beside members,
 //! whatever happens to the `-shm` file. But who is alone keeps all others out for as long as it lives. So an error of
-//! the moment (no descriptors, no memory, a disk that fails) is an error of opening and no reason to be alone. An opener
-//! that may only read the data file is an *observer*. It cannot exclude anybody, so it is refused while there are
-//! members, and members are refused while there are observers.
+//! the moment (no descriptors, no memory, a disk that fails) is an error of opening and no reason to be alone. An
+//! opener that may only read the data file is an *observer*. It cannot exclude anybody, so it is refused while there
+//! are members, and members are refused while there are observers.
 
 use super::beside::{self, Refusal, Site};
 use super::lock::{self, Byte, Mode};

@@ -157,9 +157,9 @@ pub trait Storage: Send + Sync {
         let _ = (at, len);
     }
 
-    /// Writes zeros from `from` to `to`, where the file has no bytes or none that matter, and returns up to where it has
-    /// written them: less than `to` if there is no more room. What is written there later changes no metadata of the
-    /// file, so that a sync of it is cheap.
+    /// Writes zeros from `from` to `to`, where the file has no bytes or none that matter, and returns up to where it
+    /// has written them: less than `to` if there is no more room. What is written there later changes no metadata of
+    /// the file, so that a sync of it is cheap.
     ///
     /// # Errors
     /// `Io`, `NoMemory`: the file may have grown by any part of the range.

@@ -12,8 +12,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The first word of the memory: a name and the version of the layout. Version 3 has in the words of those who write and
-/// sync since when they do so.
+/// The first word of the memory: a name and the version of the layout. Version 3 has in the words of those who write
+/// and sync since when they do so.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x03\0");
 /// The part of that word that is the name.
 const NAME: u64 = 0x0000_FFFF_FFFF_FFFF;

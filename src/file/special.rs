@@ -8,8 +8,8 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 
-/// File systems whose files are no data, by their numbers in `statfs(2)`. A file there says that it is a regular one, and
-/// to write into it may give the system an order, or change the memory of a process.
+/// File systems whose files are no data, by their numbers in `statfs(2)`. A file there says that it is a regular one,
+/// and to write into it may give the system an order, or change the memory of a process.
 const NO_DATA: [u64; 22] = [
     0x9fa0,      // proc
     0x6265_6572, // sysfs
@@ -47,8 +47,8 @@ pub(super) fn refuse_by_name(path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses a name that a new file cannot take from what has it: a device that is replaced by a file is lost to the whole
-/// machine. A link counts as what it leads to; one that leads nowhere can be replaced.
+/// Refuses a name that a new file cannot take from what has it: a device that is replaced by a file is lost to the
+/// whole machine. A link counts as what it leads to; one that leads nowhere can be replaced.
 ///
 /// # Errors
 /// `NotADatabase`.

@@ -1,9 +1,9 @@
 //! What keeps a thread whole: no thread is cancelled (`pthread_cancel`) inside a call.
 //!
-//! A thread is cancelled inside the system call that it waits in, by unwinding the stack from there; that would skip the end
-//! of a call that others wait for. Telling the C library so takes 13 ns, twice, and most calls wait in no system call. So
-//! it is told around those that wait: here around reads, writes and syncs of the file, and in `capi` around whole calls
-//! that may wait for something else.
+//! A thread is cancelled inside the system call that it waits in, by unwinding the stack from there; that would skip
+//! the end of a call that others wait for. Telling the C library so takes 13 ns, twice, and most calls wait in no
+//! system call. So it is told around those that wait: here around reads, writes and syncs of the file, and in `capi`
+//! around whole calls that may wait for something else.
 
 #![allow(unsafe_code)]
 
@@ -48,8 +48,8 @@ impl Uncancelled {
 impl Drop for Uncancelled {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: the state is what this thread had before. Nobody wants the one of now, and the C libraries of Linux take
-        // NULL for that.
+        // SAFETY: the state is what this thread had before. Nobody wants the one of now, and the C libraries of Linux
+        // take NULL for that.
         unsafe { cancel::pthread_setcancelstate(self.before, std::ptr::null_mut()) };
     }
 }

@@ -34,8 +34,8 @@ impl Wish {
     }
 
     /// Maps as much as the system grants. If that is less than what was asked for at first, addresses are scarce, and
-    /// an eighth of them is enough, so that there are some for the next one: the range is made shorter with `shrink`. It
-    /// is never given up for that, because another thread could have the addresses before they are asked for again.
+    /// an eighth of them is enough, so that there are some for the next one: the range is made shorter with `shrink`.
+    /// It is never given up for that, because another thread could have the addresses before they are asked for again.
     pub fn grant<T>(self, map: impl Fn(u64) -> Result<T>, shrink: impl Fn(&mut T, u64)) -> Result<T> {
         let mut len = self.most;
         loop {

@@ -43,11 +43,10 @@ impl ReadTxn {
     /// and write meanwhile.
     ///
     /// # Errors
-    /// `FileExists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
-    /// `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged, and no copy is made; `Invalid`: the target is the
-    /// database itself; `NotADatabase`: the target is a device, a pipe, a directory or the like; `TooNew`: a newer version
-    /// uses the file in a way that only a compact copy is possible;
-    /// `Forked`.
+    /// `FileExists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory;
+    /// `Access`; `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged, and no copy is made; `Invalid`: the
+    /// target is the database itself; `NotADatabase`: the target is a device, a pipe, a directory or the like;
+    /// `TooNew`: a newer version uses the file in a way that only a compact copy is possible; `Forked`.
     ///
     /// # Examples
     ///

@@ -41,8 +41,8 @@ pub struct CheckReport {
     pub dead_pages: u64,
     /// The number of faults that were found.
     pub faults: u64,
-    /// The number of pages that are neither in use nor dead as far as is known, because the pages that would lead to them
-    /// are damaged. Only a check with accounting counts them, and they are no faults of their own.
+    /// The number of pages that are neither in use nor dead as far as is known, because the pages that would lead to
+    /// them are damaged. Only a check with accounting counts them, and they are no faults of their own.
     pub unaccounted_pages: u64,
     /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing: see
     /// [`Recovery::lost_slots`](crate::Recovery). That is no fault of the commit, because another slot leads to it. But
@@ -63,8 +63,8 @@ impl ReadTxn {
     ///
     /// # Errors
     /// `Cancelled`: `on_fault` or the job ended the check; `Poisoned`; `Io`; `Busy`: other transactions commit so fast
-    /// that no commit could be caught; `TooNew`: with `accounting`, a newer version uses pages of the file for what this
-    /// one does not know; `Forked`. Damage is reported as faults, not as an error.
+    /// that no commit could be caught; `TooNew`: with `accounting`, a newer version uses pages of the file for what
+    /// this one does not know; `Forked`. Damage is reported as faults, not as an error.
     ///
     /// # Examples
     ///
@@ -106,8 +106,8 @@ impl Db {
         self.check_reporting(accounting, &Job::silent(), on_fault)
     }
 
-    /// Checks the newest commit, as [`ReadTxn::check`] does. With `accounting` it waits for an open write transaction as
-    /// the options of the database say.
+    /// Checks the newest commit, as [`ReadTxn::check`] does. With `accounting` it waits for an open write transaction
+    /// as the options of the database say.
     ///
     /// # Errors
     /// Those of [`ReadTxn::check`]; `Busy`: the wait for the write transaction ended first; `Cancelled`:
@@ -147,8 +147,8 @@ fn account_newest(
     run(&snapshot, Some(space), job, on_fault)
 }
 
-/// Returns the newest commit, held, and what is known of the pages that no tree of its tables reaches. `wait_for_writer`
-/// returns when an open write transaction has ended.
+/// Returns the newest commit, held, and what is known of the pages that no tree of its tables reaches.
+/// `wait_for_writer` returns when an open write transaction has ended.
 ///
 /// # Errors
 /// `TooNew`; `Busy`: other transactions commit so fast that no commit could be caught; those of `wait_for_writer`;
@@ -249,7 +249,8 @@ impl Check<'_, '_> {
         !self.stopped
     }
 
-    /// Notes why something in a table could not be read. That memory is short ends the job, and is no fault of the file.
+    /// Notes why something in a table could not be read. That memory is short ends the job, and is no fault of the
+    /// file.
     fn failed(&mut self, table: TableId, error: &Error) {
         if error.is_no_memory() {
             return self.job.lack_memory();
@@ -278,7 +279,8 @@ impl Check<'_, '_> {
             Ok(CommitTrees { all, faults }) => (all, faults),
             Err(error) => return self.failed(TableId::CATALOGUE, &error),
         };
-        // The catalogue was read once to learn the trees, and is read again as a tree below, which tells more of a page.
+        // The catalogue was read once to learn the trees, and is read again as a tree below, which tells more of a
+        // page.
         let (of_pages, others): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(|fault| fault.page.is_some());
         for fault in &others {
             self.found(fault);

@@ -61,9 +61,9 @@ pub struct PageUses {
 }
 
 impl Db {
-    /// Tells what each page of the file is used for in the newest commit. Every page of a tree is read and verified; long
-    /// values are not. The runs of a tree come as the tree has them: a branch before what is below it, and leaves in the
-    /// order of their keys. Those of dead pages come last. No page is told twice.
+    /// Tells what each page of the file is used for in the newest commit. Every page of a tree is read and verified;
+    /// long values are not. The runs of a tree come as the tree has them: a branch before what is below it, and leaves
+    /// in the order of their keys. Those of dead pages come last. No page is told twice.
     ///
     /// `on_fault` is given the faults that are met, and returns whether to go on. What is below a damaged page is not
     /// known, and is not told. [`Db::check`] finds more faults, because it also reads long values.

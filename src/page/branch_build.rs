@@ -210,8 +210,8 @@ pub fn change_child(page: &mut [u8], i: usize, moved_to: Option<PageRef>, more: 
     true
 }
 
-/// Inserts a child at `i` (at least 1) of a private branch if there is room and the page need not become one with a second
-/// level for it. Returns false if not; the page is unchanged then. The separator must not be long.
+/// Inserts a child at `i` (at least 1) of a private branch if there is room and the page need not become one with a
+/// second level for it. Returns false if not; the page is unchanged then. The separator must not be long.
 pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> bool {
     let n = header::count(page);
     let room = page.len() - header::prefix_len(page);
@@ -272,8 +272,9 @@ fn update_second_heads(page: &mut [u8], run: Range<usize>, new: usize) {
     }
 }
 
-/// Removes child `i` of a private branch that has others and no second level to keep. Returns false, and leaves the page as
-/// it is, where that is not so, or where a long separator would have to give back what it has outside the page.
+/// Removes child `i` of a private branch that has others and no second level to keep. Returns false, and leaves the
+/// page as it is, where that is not so, or where a long separator would have to give back what it has outside the
+/// page.
 pub fn remove(page: &mut [u8], i: usize) -> bool {
     let Ok(branch) = Branch::new(page, PageRef::UNKNOWN) else {
         return false;

@@ -205,8 +205,8 @@ pub fn extra(page: &[u8]) -> usize {
     8 * page[field::EXTRA] as usize
 }
 
-/// Checks that the header says nothing that this version does not allow: the flags that a reader must know, and the bytes
-/// that are zero.
+/// Checks that the header says nothing that this version does not allow: the flags that a reader must know, and the
+/// bytes that are zero.
 #[inline(always)]
 pub fn check(page: &[u8]) -> Result<(), Damage> {
     const { assert!(field::GARBAGE == 8 && field::EXTRA == 10 && field::ZERO.end == 16) }

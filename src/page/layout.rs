@@ -31,7 +31,8 @@ pub mod header {
     pub const GARBAGE: usize = 8;
     /// Dense leaf: bytes of a suffix.
     pub const DENSE_SUFFIX: usize = 10;
-    /// Branch: an eighth of the number of bytes that each child takes behind all arrays, for features of later versions.
+    /// Branch: an eighth of the number of bytes that each child takes behind all arrays, for features of later
+    /// versions.
     pub const EXTRA: usize = 10;
     /// Dense leaf: bytes of an element of the array of suffixes.
     pub const DENSE_ELEMENT: usize = 11;

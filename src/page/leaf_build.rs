@@ -46,8 +46,8 @@ pub fn has_gap(page: &[u8]) -> bool {
     header::kind(page) == LEAF && header::heap(page) + header::prefix_len(page) + arrays + FRONT < page.len()
 }
 
-/// Returns the size of the largest record (lengths, whole key, value) of which two always fit a leaf, beside the longest
-/// prefix.
+/// Returns the size of the largest record (lengths, whole key, value) of which two always fit a leaf, beside the
+/// longest prefix.
 fn record_of_two(page_size: usize) -> usize {
     (page_size - HEADER - header::PREFIX_MAX - 2 * ENTRY) / 2
 }

@@ -1,7 +1,7 @@
 //! Searching a leaf: where a key is or would be, and what is stored under it.
 //!
-//! A search compares heads first, fingerprints where heads tie, and whole keys last. Where bytes lie in a leaf is said in
-//! `leaf.rs`.
+//! A search compares heads first, fingerprints where heads tie, and whole keys last. Where bytes lie in a leaf is said
+//! in `leaf.rs`.
 
 use super::arrays::PageArrays;
 use super::header::{self, Top, CHECK_PREFIX, DENSE, LEAF};

@@ -73,8 +73,8 @@ pub struct Extent {
     pub run: Run,
     /// The commit that wrote the extent.
     pub birth: CommitId,
-    /// Whether the pages hold the space tree or spilled records: what the pager needs and no reader of a commit looks at.
-    /// This is known of pages that die, and false of all others.
+    /// Whether the pages hold the space tree or spilled records: what the pager needs and no reader of a commit looks
+    /// at. This is known of pages that die, and false of all others.
     pub own: bool,
 }
 

@@ -40,7 +40,8 @@ mod field {
 
 /// The largest length of a suffix. It leaves bit 14 of the stored length free.
 const LENGTH_MAX: usize = (1 << 14) - 1;
-/// The room that a leaf with one record has beside the key for the value: enough for the largest description of a chain.
+/// The room that a leaf with one record has beside the key for the value: enough for the largest description of a
+/// chain.
 const VALUE_ROOM: usize = 272;
 
 /// Returns the length of the longest key that leaves of this size keep whole. Longer ones are long keys.
@@ -366,7 +367,8 @@ mod tests {
         }
     }
 
-    /// A long suffix with few inline bytes is what only a damaged page holds, and its rest must stay readable all the same.
+    /// A long suffix with few inline bytes is what only a damaged page holds, and its rest must stay readable all the
+    /// same.
     #[test]
     fn a_lead_goes_before_what_is_dropped() {
         let inline = b"abcdefghijkl";

@@ -1,7 +1,7 @@
 //! How many pages are dead, as the last writer of this process left it.
 //!
-//! The numbers belong to one commit. Who reads them takes no lock, so it compares a version before and after: the version
-//! is odd while a writer changes them. Only the holder of the write lock does that, or who opens the file.
+//! The numbers belong to one commit. Who reads them takes no lock, so it compares a version before and after: the
+//! version is odd while a writer changes them. Only the holder of the write lock does that, or who opens the file.
 
 use crate::ids::CommitId;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};

@@ -42,10 +42,10 @@ pub struct Recovery {
     pub id: CommitId,
     /// The number of newer, incomplete commits that were discarded.
     pub discarded: u32,
-    /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing. After a crash it
-    /// may be the torn slot of a commit that was not finished. Otherwise it was damaged, and if it was that of the newest
-    /// commit, that is lost: the commit before it was opened. Zeros count as a lost slot where another slot shows that
-    /// this one was written; otherwise they look as if it never was. The next commit writes the slot anew.
+    /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing. After a crash
+    /// it may be the torn slot of a commit that was not finished. Otherwise it was damaged, and if it was that of the
+    /// newest commit, that is lost: the commit before it was opened. Zeros count as a lost slot where another slot
+    /// shows that this one was written; otherwise they look as if it never was. The next commit writes the slot anew.
     pub lost_slots: u32,
     /// Whether nothing is known of a crash: the database was closed properly, no commit was begun since, and no slot is
     /// lost; or others had it open already.
@@ -316,7 +316,8 @@ impl Pager {
         refuse_unknown(constants.features, read_only || options.read_only)?;
         let memory = storage.memory();
         let tags = Atomics::growing(memory.reserved() / page_size as u64)?;
-        // A child made without handlers verifies each page that it reads through what it inherited, and is refused then.
+        // A child made without handlers verifies each page that it reads through what it inherited, and is refused
+        // then.
         tags.forget_in_children();
         let pager = Pager {
             shared,

@@ -6,8 +6,8 @@
 //! Pages come from the smallest hole that fits; else, if the file is small for what lives in it, from its end; else
 //! from the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes that
 //! it needs at 1.2 times, so growing up to there is preferred to many small holes. Where the disk is full, any hole is
-//! used for tree pages, and what waits for syncs is waited for, so that a full database can be changed as long as pages are
-//! free.
+//! used for tree pages, and what waits for syncs is waited for, so that a full database can be changed as long as
+//! pages are free.
 
 use super::commit::FREED_PAGES_MAX;
 use super::core::Pager;
@@ -404,8 +404,8 @@ impl PageWriter {
         Ok(())
     }
 
-    /// Refuses a commit that releases pages that cannot have been in use, because its trees were damaged, and one of whose
-    /// pages not all are known, because there was no memory for the list.
+    /// Refuses a commit that releases pages that cannot have been in use, because its trees were damaged, and one of
+    /// whose pages not all are known, because there was no memory for the list.
     pub(super) fn check_freed(&mut self) -> Result<()> {
         self.keep_released(false);
         complete(&self.state)?;

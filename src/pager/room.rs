@@ -1,8 +1,8 @@
 //! How the file gets room: ahead of what is written, and on a disk that is full.
 //!
-//! A disk is noticed to be full while pages are taken, as far as that costs little, or when a write fails. From then on
-//! writers use any hole ([`PageWriter::take`](crate::page::PageSink::take)), until the file can be made longer again: each
-//! transaction looks for that when it begins.
+//! A disk is noticed to be full while pages are taken, as far as that costs little, or when a write fails. From then
+//! on writers use any hole ([`PageWriter::take`](crate::page::PageSink::take)), until the file can be made longer
+//! again: each transaction looks for that when it begins.
 
 use super::options::Durability;
 use super::page_writer::PageWriter;
@@ -32,16 +32,17 @@ impl PageWriter {
         }
     }
 
-    /// Returns whether the disk is full, few pages are free, and so many more would be after syncs that it is worth them.
+    /// Returns whether the disk is full, few pages are free, and so many more would be after syncs that it is worth
+    /// them.
     pub fn lacks_room(&self) -> bool {
         let space = &self.state.space;
         let free = space.pool.total();
         self.pager.is_full.load(Relaxed) && free < ROOM_WANTED && space.waiting_pages() > free / 4
     }
 
-    /// Makes what waits for syncs reusable, if it does not wait for a reader as well: makes the newest commit durable, and
-    /// another one with the same content, which has that one for its base (I-3). That one needs pages only if its records
-    /// do not fit into the slot.
+    /// Makes what waits for syncs reusable, if it does not wait for a reader as well: makes the newest commit durable,
+    /// and another one with the same content, which has that one for its base (I-3). That one needs pages only if its
+    /// records do not fit into the slot.
     ///
     /// # Errors
     /// Those of a commit.
@@ -52,9 +53,9 @@ impl PageWriter {
     }
 
     /// Returns whether pages that are to be taken behind the end of the file have room on the disk, as far as that is
-    /// looked at: if they are few, or if there was none before. They are filled for that with zeros, and so is a part of
-    /// what lies ahead of them, in one go, so that no gap without room is left in between. Nobody needs what is there:
-    /// it is behind the end, or free.
+    /// looked at: if they are few, or if there was none before. They are filled for that with zeros, and so is a part
+    /// of what lies ahead of them, in one go, so that no gap without room is left in between. Nobody needs what is
+    /// there: it is behind the end, or free.
     pub(super) fn make_room(&self, run: Run) -> bool {
         let (pager, page, end) = (&*self.pager, self.pager.page_size, run.end());
         // What a child of the process that opened the database would write here could lie in the parent's pages.

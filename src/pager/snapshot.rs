@@ -178,8 +178,8 @@ impl Snapshot {
         if self.pager().shared.is_newest(self.slot, self.desc.id) && !self.pager().is_poisoned() {
             return Ok(false);
         }
-        // A reader that has let go of its commit cannot go back to it. So what could stand in the way is asked first; only
-        // a commit that is made in between can still fail the second check.
+        // A reader that has let go of its commit cannot go back to it. So what could stand in the way is asked first;
+        // only a commit that is made in between can still fail the second check.
         self.pager().check_snapshot(&self.pager().newest())?;
         self.desc = self.pager().shared.move_reader(self.slot);
         let checked = self.pager().check_snapshot(&self.desc);

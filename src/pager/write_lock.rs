@@ -169,8 +169,8 @@ impl Pager {
         Ok(())
     }
 
-    /// Puts the writer's state back, and lets the next writer in. A state that is incomplete is forgotten, so that the next
-    /// writer loads what it needs.
+    /// Puts the writer's state back, and lets the next writer in. A state that is incomplete is forgotten, so that the
+    /// next writer loads what it needs.
     pub(super) fn release_write_lock(&self, mut state: Box<WriteState>) {
         if state.is_incomplete() {
             *state = WriteState::default();
@@ -254,8 +254,8 @@ impl Pager {
             Slot::Valid(meta) if meta.id == tip.id => *meta,
             _ => return Err(Error::corrupt(META_PAGE, "the newest meta slot is damaged")),
         };
-        // A writer that was killed before its commit was published may have raised the word further than the newest slot
-        // goes, which lists all changes that are not folded.
+        // A writer that was killed before its commit was published may have raised the word further than the newest
+        // slot goes, which lists all changes that are not folded.
         let listed = self.shared.listed().get().max(state.listed).min(meta.folded);
         let records = SlotRecords::read_after(&state.records, &meta, listed, |at, into| {
             self.storage.read_cached(at, into)

@@ -1,9 +1,10 @@
 //! Edits that are made at once, where somebody has just looked, and not collected.
 //!
-//! A cursor that puts and deletes, a queue that takes its ends, a counter that is read and put: each has found the entry
-//! already, and would otherwise have it searched for again when its edit is flushed, for which the next look would not
-//! wait long. So the edit is made where the position leads (`tree/write/at_position.rs`), in private pages as a flush makes
-//! it. Blind edits are collected as ever, and the two mix: an edit is made at once only if none of its table waits.
+//! A cursor that puts and deletes, a queue that takes its ends, a counter that is read and put: each has found the
+//! entry already, and would otherwise have it searched for again when its edit is flushed, for which the next look
+//! would not wait long. So the edit is made where the position leads (`tree/write/at_position.rs`), in private pages
+//! as a flush makes it. Blind edits are collected as ever, and the two mix: an edit is made at once only if none of
+//! its table waits.
 
 use super::draft::{Draft, TableIndex};
 use super::flush::{DraftPages, Edit};
@@ -19,8 +20,8 @@ use crate::tree::write::edits::Op;
 const LAST: usize = 1;
 
 impl Draft {
-    /// Makes an edit of the entry on which a cursor stands. The edits of its table must have been flushed, and the cursor
-    /// have looked since then. Afterwards it stands where it stood or, if the entry was deleted, in the gap.
+    /// Makes an edit of the entry on which a cursor stands. The edits of its table must have been flushed, and the
+    /// cursor have looked since then. Afterwards it stands where it stood or, if the entry was deleted, in the gap.
     pub fn edit_at<P: DraftPages>(
         &mut self,
         at: TableIndex,

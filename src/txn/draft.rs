@@ -55,8 +55,8 @@ pub struct Draft {
     leaf_hints: LeafHints,
     /// Values that were returned to the caller and do not lie in one piece anywhere else.
     pub(super) pinned_values: PinnedBytes,
-    /// The first and the last entry of the tree whose ends were looked for last, as positions that remember their paths.
-    /// They are boxed because they are large to move.
+    /// The first and the last entry of the tree whose ends were looked for last, as positions that remember their
+    /// paths. They are boxed because they are large to move.
     pub(super) ends: [Option<Box<TreeEnd>>; 2],
     /// Memory for the position of a key that is searched for.
     pub(super) searched: Position,
@@ -201,8 +201,8 @@ impl Draft {
         self.open_other(table)
     }
 
-    /// Returns the table if it is the one used last, may be changed, and has no edits that wait to be flushed, so that its
-    /// tree says all about it.
+    /// Returns the table if it is the one used last, may be changed, and has no edits that wait to be flushed, so that
+    /// its tree says all about it.
     #[inline(always)]
     pub fn at_hand(&self, table: TableId) -> Option<TableIndex> {
         let recent = self.table(self.recent);
@@ -398,8 +398,8 @@ impl Draft {
         self.builder.is_pinned() || !self.pinned_values.is_empty()
     }
 
-    /// Returns whether a write may free these bytes, or change them, before it ends: whether they may be pinned bytes of
-    /// memory. Values in the file never are; others are short, or have memory of their own.
+    /// Returns whether a write may free these bytes, or change them, before it ends: whether they may be pinned bytes
+    /// of memory. Values in the file never are; others are short, or have memory of their own.
     #[inline(always)]
     pub fn may_free(&self, bytes: &[u8]) -> bool {
         self.has_pinned() && self.may_free_pinned(bytes)
@@ -410,7 +410,8 @@ impl Draft {
         bytes.len() <= PAGE_MAX || self.pinned_values.holds(bytes)
     }
 
-    /// Keeps pinned what is pinned, until [`Draft::release_pinned`]: the edits of a batch may all come from pinned bytes.
+    /// Keeps pinned what is pinned, until [`Draft::release_pinned`]: the edits of a batch may all come from pinned
+    /// bytes.
     pub fn hold_pinned(&mut self) {
         self.builder.held = true;
     }

@@ -68,8 +68,8 @@ pub trait DraftPages: PageSink {
     /// Returns how many pages live in the commit that the draft builds on, as far as that is known.
     fn living_pages(&self) -> u64;
 
-    /// Says whether bytes of pages that this transaction wrote may be with the caller. As long as they may, pages that it
-    /// releases are not taken again.
+    /// Says whether bytes of pages that this transaction wrote may be with the caller. As long as they may, pages that
+    /// it releases are not taken again.
     fn keep_released(&mut self, keep: bool);
 }
 
@@ -114,9 +114,9 @@ impl<'e> Edit<'e> {
     }
 }
 
-/// What tells apart the states of the trees of all drafts of this process. A cursor keeps it with its position, in which an
-/// edit trusts, so no draft has a number that another had before: cursors may outlive their transactions. Nor is any of
-/// them the id of a commit, which tells apart what read transactions see.
+/// What tells apart the states of the trees of all drafts of this process. A cursor keeps it with its position, in
+/// which an edit trusts, so no draft has a number that another had before: cursors may outlive their transactions. Nor
+/// is any of them the id of a commit, which tells apart what read transactions see.
 #[derive(Clone, Copy)]
 struct Version(u64);
 
@@ -294,8 +294,8 @@ impl TreeBuilder {
     #[cold]
     fn flush_over_budget<P: DraftPages>(&mut self, tree: &mut DraftTree, ordered: bool, pages: &mut P) -> Result<()> {
         if self.pinned {
-            // Only a batch gets here with pinned bytes, see `Draft::hold_pinned`. Applying its edits could give back pages
-            // in which they lie, so that waits for an edit behind the batch.
+            // Only a batch gets here with pinned bytes, see `Draft::hold_pinned`. Applying its edits could give back
+            // pages in which they lie, so that waits for an edit behind the batch.
             return Ok(());
         }
         let placing = ordered || self.is_large(tree);
@@ -325,8 +325,8 @@ impl TreeBuilder {
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
         let placing = edits > if scattered { FEW } else { SMALL };
         if placing && scattered {
-            // Most edits change a leaf of their own, so about as many leaves as edits are to be expected, but hardly more
-            // than there are.
+            // Most edits change a leaf of their own, so about as many leaves as edits are to be expected, but hardly
+            // more than there are.
             let there = pages.living_pages();
             let most = there.saturating_add(there / 8 + 8);
             self.emitter.expect_leaf_per_edit((edits as u64).min(most));
@@ -409,8 +409,9 @@ impl TreeBuilder {
         Ok(edited)
     }
 
-    /// Returns whether edits are better made at once than collected, in a transaction that looks before it writes, so that
-    /// the leaf is at hand: it has changed few pages, so that they are likely to be changed again before they are placed.
+    /// Returns whether edits are better made at once than collected, in a transaction that looks before it writes, so
+    /// that the leaf is at hand: it has changed few pages, so that they are likely to be changed again before they are
+    /// placed.
     pub(super) fn edits_at_once(&self) -> bool {
         !self.held && self.arena.len() < self.most_pages() / AT_ONCE_PART
     }

@@ -151,8 +151,8 @@ impl DeadExtents {
 /// them stays.
 fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) -> u64 {
     let mut removed = 0;
-    // The runs may be those of a damaged file that is salvaged: where there is no number for an end, the last one stands
-    // for it.
+    // The runs may be those of a damaged file that is salvaged: where there is no number for an end, the last one
+    // stands for it.
     let end_of = |run: Run| run.checked_end().unwrap_or(PageNo::new(u64::MAX));
     while let Some(d) = dead
         .range(..end_of(taken))

@@ -121,8 +121,8 @@ impl DraftTable {
         self.knows_greatest = false;
     }
 
-    /// Creates a table that is new in this transaction, with everything that `record` says but its root. The transaction
-    /// may fill it, whatever kind of table it is.
+    /// Creates a table that is new in this transaction, with everything that `record` says but its root. The
+    /// transaction may fill it, whatever kind of table it is.
     pub fn created(table: TableId, record: TableRecord) -> DraftTable {
         let record = TableRecord {
             root: Root::default(),

@@ -71,8 +71,8 @@ impl UnfinishedValue {
     /// Writes the collected piece to the file.
     pub fn write_piece<P: PageSink>(&mut self, pages: &mut P) -> Result<()> {
         if self.chain.room() < self.piece.len() as u64 {
-            // Perhaps there is room for what is there, though not for what may come. Whoever expects too much is treated
-            // as if nobody knew.
+            // Perhaps there is room for what is there, though not for what may come. Whoever expects too much is
+            // treated as if nobody knew.
             let wishes = [self.expected, 0].map(|expected| next_extent(self.chain.len(), expected));
             let lacks_room = |reserved: &Result<()>| matches!(reserved, Err(Error::Limit(_) | Error::Outgrown { .. }));
             let mut reserved = self.chain.reserve(wishes[0], pages);

@@ -68,8 +68,8 @@ impl WriteSet {
         }
     }
 
-    /// Records an edit and indexes it. With `in_place`, an inline put that replaces one of the same size overwrites it in
-    /// the log. Any other edit that is replaced stays in the log until sorting drops it.
+    /// Records an edit and indexes it. With `in_place`, an inline put that replaces one of the same size overwrites it
+    /// in the log. Any other edit that is replaced stays in the log until sorting drops it.
     #[inline(never)]
     fn push_indexed(&mut self, key: &[u8], op: Op<'_>, in_place: bool) -> Result<()> {
         let Self { log, index, .. } = self;

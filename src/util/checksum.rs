@@ -1,9 +1,10 @@
 //! The checksum of every page, chain piece, record and meta slot: CRC-32C (Castagnoli).
 //!
-//! The crate `crc32c` computes it on every machine. A page takes it 2,000 instructions, though, and the processor one cycle
-//! for each 8 bytes, because there is one unit for the instruction `crc32`. That was a fourth of a small commit. Blocks of
-//! nearly 4 KiB therefore go through [`blocks`] where the processor can multiply polynomials: another unit does that, and
-//! the two share a block. This takes 40 % of the time and half of the instructions (docs/performance.md).
+//! The crate `crc32c` computes it on every machine. A page takes it 2,000 instructions, though, and the processor one
+//! cycle for each 8 bytes, because there is one unit for the instruction `crc32`. That was a fourth of a small commit.
+//! Blocks of nearly 4 KiB therefore go through [`blocks`] where the processor can multiply polynomials: another unit
+//! does that, and the two share a block. This takes 40 % of the time and half of the instructions
+//! (docs/performance.md).
 
 #![allow(unsafe_code)]
 
@@ -18,12 +19,12 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
 
-/// Whole blocks, each in four parts whose remainders are computed side by side: one by folding, which multiplies by powers
-/// of x, and three by the instruction `crc32`.
+/// Whole blocks, each in four parts whose remainders are computed side by side: one by folding, which multiplies by
+/// powers of x, and three by the instruction `crc32`.
 ///
 /// The checksum is the remainder of a polynomial by [`POLYNOMIAL`], with the bits of all words reflected: bit 0 is the
-/// coefficient of the highest power. A part that lies before `n` other bytes counts with x^8n as a factor. Multiplying two
-/// reflected words of 32 bits gives their product times x, and `crc32` of that, which divides, times x^33.
+/// coefficient of the highest power. A part that lies before `n` other bytes counts with x^8n as a factor. Multiplying
+/// two reflected words of 32 bits gives their product times x, and `crc32` of that, which divides, times x^33.
 #[cfg(target_arch = "x86_64")]
 mod blocks {
     use std::arch::x86_64::*;
@@ -96,8 +97,8 @@ mod blocks {
     unsafe fn behind_block(sum: u32, block: &[u8]) -> u32 {
         debug_assert_eq!(block.len(), BLOCK, "a whole block");
         let start = block.as_ptr();
-        // SAFETY: all that is read lies in the block: the last round reads the last 64 bytes that are folded, and the last
-        // word of each part.
+        // SAFETY: all that is read lies in the block: the last round reads the last 64 bytes that are folded, and the
+        // last word of each part.
         unsafe {
             let word = |at: usize| start.add(at).cast::<u64>().read_unaligned();
             let load = |at: usize| _mm_loadu_si128(start.add(at).cast());

@@ -1,9 +1,9 @@
 //! Whether memory is short, as whoever allocates it has said.
 //!
 //! Small allocations of the engine cannot be refused: the standard library ends the process if one of them fails. An
-//! allocator can answer this with a reserve, from which it serves them when the system gives none. It then says so here,
-//! and long work ends with [`NoMemory`](crate::Error::NoMemory) at the next place where that is possible, before the
-//! reserve is used up. The C library has such an allocator (`capi/src/border/memory.rs`).
+//! allocator can answer this with a reserve, from which it serves them when the system gives none. It then says so
+//! here, and long work ends with [`NoMemory`](crate::Error::NoMemory) at the next place where that is possible, before
+//! the reserve is used up. The C library has such an allocator (`capi/src/border/memory.rs`).
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

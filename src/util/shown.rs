@@ -1,8 +1,8 @@
 //! Names, paths and keys as messages show them: readable on a terminal and in a log, whatever bytes they have.
 //!
 //! Text stays text. What would break a line, move the cursor or not be seen at all is shown as an escape: `\n`, `\t`,
-//! `\r`, `\0`, `\u{202e}` for other characters that cannot be printed, `\xNN` for bytes that are no UTF-8. A backslash is
-//! doubled, so that two different names never look the same.
+//! `\r`, `\0`, `\u{202e}` for other characters that cannot be printed, `\xNN` for bytes that are no UTF-8. A backslash
+//! is doubled, so that two different names never look the same.
 
 use std::fmt::{self, Display, Formatter, Write};
 

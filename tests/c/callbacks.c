@@ -1,6 +1,6 @@
 /*
- * Callbacks that end what is in use below them: the answer is KV_BUSY and nothing has happened, whatever they call. No call
- * waits for its own thread. Other transactions may be ended, and new ones begun and committed.
+ * Callbacks that end what is in use below them: the answer is KV_BUSY and nothing has happened, whatever they call. No
+ * call waits for its own thread. Other transactions may be ended, and new ones begun and committed.
  */
 #include "check.h"
 

@@ -3,8 +3,8 @@
  * program. DONE at the end of main prints "ok".
  *
  * If the environment variable KV_PAIRS names a file, each answer that IS has seen is appended to it, as a line
- * "function STATUS". scripts/status-table.py compares these lines with what kv.h documents. If KV_MESSAGES names a file,
- * each message is appended to it, to be read by whoever wants to know what users read.
+ * "function STATUS". scripts/status-table.py compares these lines with what kv.h documents. If KV_MESSAGES names a
+ * file, each message is appended to it, to be read by whoever wants to know what users read.
  */
 #ifndef CHECK_H
 #define CHECK_H

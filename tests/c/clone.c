@@ -160,8 +160,8 @@ static int fill(kv_db *db, uint32_t most)
 }
 
 /*
- * One child of a process that has a transaction open, of which pages are built already if there is little `write_memory`:
- * nothing that it does with what it inherited looks like damage, or changes anything.
+ * One child of a process that has a transaction open, of which pages are built already if there is little
+ * `write_memory`: nothing that it does with what it inherited looks like damage, or changes anything.
  */
 static void past_handlers(int is_full, int way, uint64_t write_memory)
 {

@@ -1,6 +1,6 @@
 /*
- * What programs do wrong: every function with handles that are NULL, closed, of another kind, foreign, or whose parent is
- * gone; every order of release; NULL where something is needed. The answer is always a status, never a crash.
+ * What programs do wrong: every function with handles that are NULL, closed, of another kind, foreign, or whose parent
+ * is gone; every order of release; NULL where something is needed. The answer is always a status, never a crash.
  */
 #include "check.h"
 

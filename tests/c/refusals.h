@@ -57,8 +57,8 @@ static int write_refused(void)
     type shim_##name parameters __asm__(#name); \
     type shim_##name parameters
 
-/* Functions with offsets have two names, of which the libraries use one or the other. With 32 bits they use the name whose
- * offsets have 64; the other's are of another type, and are left alone. */
+/* Functions with offsets have two names, of which the libraries use one or the other. With 32 bits they use the name
+ * whose offsets have 64; the other's are of another type, and are left alone. */
 #if UINTPTR_MAX > UINT32_MAX
 #define BOTH(type, name, parameters, body) \
     SHIM(type, name, parameters) body      \

@@ -191,7 +191,8 @@ impl Child {
         self.process.try_wait().expect("wait")
     }
 
-    /// Waits until it has ended; kills it after `wait`. What it told before is still to be had by [`Child::last_notes`].
+    /// Waits until it has ended; kills it after `wait`. What it told before is still to be had by
+    /// [`Child::last_notes`].
     pub fn wait(&mut self, wait: Duration) -> ExitStatus {
         let end = Instant::now() + wait;
         loop {

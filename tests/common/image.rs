@@ -1,6 +1,6 @@
-//! A database file as bytes, read by what the format says and not by the engine: where the meta slots and trees are, and
-//! how an attacker makes damaged bytes look sound. [`repair`] recomputes every checksum bottom-up, so that what a test
-//! damaged is found by the checks behind the checksums or not at all.
+//! A database file as bytes, read by what the format says and not by the engine: where the meta slots and trees are,
+//! and how an attacker makes damaged bytes look sound. [`repair`] recomputes every checksum bottom-up, so that what a
+//! test damaged is found by the checks behind the checksums or not at all.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
-//! A workload that can prove what survived it. Each commit writes keys of one writer (a thread of a process), of the whole
-//! database and of a second table, all saying the same commit; the reader proves that they agree, and that everything
-//! acknowledged is there.
+//! A workload that can prove what survived it. Each commit writes keys of one writer (a thread of a process), of the
+//! whole database and of a second table, all saying the same commit; the reader proves that they agree, and that
+//! everything acknowledged is there.
 //!
 //! | table | key | value |
 //! |---|---|---|

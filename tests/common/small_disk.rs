@@ -1,5 +1,5 @@
-//! A simulated disk that is full when its sectors are used up. As on a real one, the write that meets the end of the space
-//! writes a part of its bytes and says so, and only the next one answers that no space is left.
+//! A simulated disk that is full when its sectors are used up. As on a real one, the write that meets the end of the
+//! space writes a part of its bytes and says so, and only the next one answers that no space is left.
 
 use kv::file::sim::{Cut, SimDisk};
 use kv::file::{Identity, Mapped, Storage};

@@ -6,8 +6,8 @@
  *
  *   images DIRECTORY COUNT SEED [lie]
  *
- * With `lie` syncs do not count, so commits must be found missing; a test that cannot fail would not notice. The program
- * ends with 0 if every image was right, with 1 if one was wrong, and with 2 if it could not go on.
+ * With `lie` syncs do not count, so commits must be found missing; a test that cannot fail would not notice. The
+ * program ends with 0 if every image was right, with 1 if one was wrong, and with 2 if it could not go on.
  */
 #include <kv.h>
 

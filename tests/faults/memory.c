@@ -1,8 +1,8 @@
 /*
  * Memory that cannot be had, seen from outside: this program has a malloc of its own, which refuses one request of the
- * library, or every request from one on. A workload calls every function of kv.h. No refusal may end the process: a call
- * answers KV_NO_MEMORY and has done nothing, or it succeeds because it could do without. Afterwards every handle can be
- * closed, what was acknowledged is there, and every page of the file is accounted for.
+ * library, or every request from one on. A workload calls every function of kv.h. No refusal may end the process: a
+ * call answers KV_NO_MEMORY and has done nothing, or it succeeds because it could do without. Afterwards every handle
+ * can be closed, what was acknowledged is there, and every page of the file is accounted for.
  *
  *   memory FOLDER RUNS     refuses RUNS requests, evenly spread, once each and from then on; 0: every one. Runs the
  *                          workload RUNS times more while many requests are refused at random
@@ -59,8 +59,8 @@ static const struct {
 #include "shortages.h"
 
 /*
- * After a refusal a step can be repeated, and then succeeds; if every request is refused, everything can be ended. Where
- * requests are refused at random, they become fewer each time that a step is repeated.
+ * After a refusal a step can be repeated, and then succeeds; if every request is refused, everything can be ended.
+ * Where requests are refused at random, they become fewer each time that a step is repeated.
  */
 static void workload(void)
 {
@@ -193,7 +193,8 @@ static int run_shortage(size_t at)
 
 static long done, failed, answered;
 
-/* Refuses `runs` of all requests of some work in turn, from then on and, if `once`, alone. Returns how many there are. */
+/* Refuses `runs` of all requests of some work in turn, from then on and, if `once`, alone. Returns how many there
+ * are. */
 static long refuse_each(void (*work)(struct end *), long runs, int once, long only)
 {
     const char *seed = getenv("KV_SEED");

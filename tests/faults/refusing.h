@@ -1,6 +1,6 @@
 /*
- * The allocator of a program that refuses memory to the library: malloc and the others count requests while `armed`, and
- * refuse number `refuse_at`, or all from it on, and large ones, or one in `one_in`, at random.
+ * The allocator of a program that refuses memory to the library: malloc and the others count requests while `armed`,
+ * and refuse number `refuse_at`, or all from it on, and large ones, or one in `one_in`, at random.
  */
 #ifndef REFUSING_H
 #define REFUSING_H

@@ -1,6 +1,6 @@
 /*
- * What the steps of a workload share (steps_write.h, steps_read.h, steps_jobs.h). A step returns whether it was done: it
- * gives up when a call answers KV_NO_MEMORY, and any other failure ends the process.
+ * What the steps of a workload share (steps_write.h, steps_read.h, steps_jobs.h). A step returns whether it was done:
+ * it gives up when a call answers KV_NO_MEMORY, and any other failure ends the process.
  */
 #ifndef STEPS_H
 #define STEPS_H

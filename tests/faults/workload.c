@@ -1,6 +1,6 @@
 /*
- * A workload whose system calls are made to fail from outside (scripts/test-faults.sh). Prints what was acknowledged and
- * how everything else was answered; `verify` proves that the acknowledged is there.
+ * A workload whose system calls are made to fail from outside (scripts/test-faults.sh). Prints what was acknowledged
+ * and how everything else was answered; `verify` proves that the acknowledged is there.
  *
  *   workload run FILE       writes "acknowledged N" lines, ends with 0 whatever was answered, with 2 on a wrong answer
  *   workload verify FILE N  ends with 0 if commits 1 to N are there, whole, and the file is sound

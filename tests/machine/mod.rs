@@ -1,5 +1,5 @@
-//! Processes that share a simulated disk and the memory beside it. A process that is killed stops in the middle of a call
-//! to its storage and never goes on; its locks are free at once, what it wrote into shared memory stays.
+//! Processes that share a simulated disk and the memory beside it. A process that is killed stops in the middle of a
+//! call to its storage and never goes on; its locks are free at once, what it wrote into shared memory stays.
 
 #![allow(dead_code)]
 

@@ -57,8 +57,8 @@ fn options() -> PagerOptions {
     }
 }
 
-/// Commits, or has a commit made durable by others (`wait` unset); what is tried is noted first: who tries may not live to
-/// tell.
+/// Commits, or has a commit made durable by others (`wait` unset); what is tried is noted first: who tries may not
+/// live to tell.
 fn commit(
     pager: &Arc<Pager>,
     tried: &Tried,

@@ -583,8 +583,8 @@ impl Image {
             .expect("an extent")
     }
 
-    /// Changes the entry of that extent. Its fields are counted through key and value: 0 page, 8 pages, 12 birth, 18 death.
-    /// Of the key only the first byte can be changed, which is the last one of the number.
+    /// Changes the entry of that extent. Its fields are counted through key and value: 0 page, 8 pages, 12 birth, 18
+    /// death. Of the key only the first byte can be changed, which is the last one of the number.
     pub fn dead(&mut self, field: usize, change: impl FnOnce(u64) -> u64) {
         let (key, value) = self.longest_dead();
         let (at, bytes) = match field {

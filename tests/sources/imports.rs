@@ -1,8 +1,8 @@
 //! Which file of a package names an item of which other file: paths that begin with `crate`, `super`, `self`, a child
 //! module or an imported module, followed through re-exports to the file that has the item.
 //!
-//! `mod x;` and `pub use x::Y;` are declarations and count only where the file itself goes on to use `Y`. Calls of methods
-//! are not seen, nor is what a macro makes of its arguments.
+//! `mod x;` and `pub use x::Y;` are declarations and count only where the file itself goes on to use `Y`. Calls of
+//! methods are not seen, nor is what a macro makes of its arguments.
 
 use super::{tokens, Source, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +106,8 @@ impl Package {
         found.into_iter().map(|(file, line)| Import { file, line }).collect()
     }
 
-    /// The file that has the item at a path as `module` writes it; `None` for modules and for what is in other packages.
+    /// The file that has the item at a path as `module` writes it; `None` for modules and for what is in other
+    /// packages.
     fn item(&self, path: &Path, module: &Path, depth: usize) -> Option<usize> {
         assert!(depth < 20, "{path:?} in {module:?} is re-exported in a circle");
         let path = self.absolute(path, module)?;

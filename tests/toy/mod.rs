@@ -1,8 +1,8 @@
 //! A toy store over the pager alone, so that commit and recovery can be tested without a tree.
 //!
-//! It is a table of numbers. `main` points to a root page with one pointer per number; each number is a page, or a piece
-//! of several pages, filled from it. `space` points to a chain of pages that hold the dead extents. The content of a
-//! commit is thus a `Vec<u64>`, and every byte of it is checked when read.
+//! It is a table of numbers. `main` points to a root page with one pointer per number; each number is a page, or a
+//! piece of several pages, filled from it. `space` points to a chain of pages that hold the dead extents. The content
+//! of a commit is thus a `Vec<u64>`, and every byte of it is checked when read.
 
 #![allow(dead_code)]
 
@@ -359,8 +359,8 @@ pub fn account(pager: &Arc<Pager>) -> Result<(), String> {
     account_of(pager, &pager.accounting().map_err(|e| e.to_string())?)
 }
 
-/// Does what [`account`] does while other processes commit; `false`: they left no time for it. The pages of a commit that
-/// nobody holds may be used again while they are counted, so the commit is held first, and then asked for.
+/// Does what [`account`] does while other processes commit; `false`: they left no time for it. The pages of a commit
+/// that nobody holds may be used again while they are counted, so the commit is held first, and then asked for.
 pub fn account_among_others(pager: &Arc<Pager>) -> Result<bool, String> {
     for _ in 0..100 {
         let held = pager.begin_read().map_err(|e| e.to_string())?;

@@ -128,8 +128,8 @@ impl Read for CanopyRead<'_> {
 }
 
 impl CanopyWrite<'_> {
-    /// Walks over `n` entries from `from` up to and without `to`, and gives them the value that `change` answers; none: it
-    /// deletes them.
+    /// Walks over `n` entries from `from` up to and without `to`, and gives them the value that `change` answers;
+    /// none: it deletes them.
     fn portions<'v>(
         &mut self,
         from: Vec<u8>,

@@ -455,8 +455,8 @@ impl Write for KvWrite {
         let within = within.map(|(from, to)| range(from, to));
         let within = within.as_ref().map_or(null(), |range| &raw const *range);
         let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
-        // SAFETY: a transaction, a range or NULL, outputs to be filled, valid until the next call; a cursor on the entry
-        // that is deleted, closed at the end.
+        // SAFETY: a transaction, a range or NULL, outputs to be filled, valid until the next call; a cursor on the
+        // entry that is deleted, closed at the end.
         unsafe {
             ok(lib, (lib.kv_cursor_open)(self.txn, MAIN, within, &mut cursor));
             while found(lib, (lib.kv_cursor_next)(cursor, &mut key, &mut value)) {
@@ -471,8 +471,8 @@ impl Write for KvWrite {
     fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
         let (lib, mut cursor) = (self.lib, null_mut());
         let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
-        // SAFETY: a transaction, outputs to be filled, valid until the next call; a cursor on the entry that is changed,
-        // closed at the end.
+        // SAFETY: a transaction, outputs to be filled, valid until the next call; a cursor on the entry that is
+        // changed, closed at the end.
         unsafe {
             ok(lib, (lib.kv_cursor_open)(self.txn, MAIN, null(), &mut cursor));
             let start = from.as_ptr().cast();

@@ -416,8 +416,8 @@ impl Write for MdbxWrite<'_> {
         let cursor = self.cursor();
         let (mut key, mut value) = (range.map_or(NONE, |(from, _)| val(from)), NONE);
         let mut op = if range.is_some() { MDBX_SET_RANGE } else { MDBX_FIRST };
-        // SAFETY: a cursor, outputs to be filled, valid until the deletion, after which MDBX_NEXT answers the entry that
-        // took its place.
+        // SAFETY: a cursor, outputs to be filled, valid until the deletion, after which MDBX_NEXT answers the entry
+        // that took its place.
         unsafe {
             while found(mdbx_cursor_get(cursor, &mut key, &mut value, op)) {
                 if range.is_some_and(|(_, to)| bytes(&key) >= to) {

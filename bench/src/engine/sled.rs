@@ -9,8 +9,9 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Most changes of a batch: the pages that a batch replaces stay in memory until its end, and those of large batches pile
-/// up (a load needs 3 KB of memory for each entry with batches of 10,000, and a sixth of that with batches of 1000).
+/// Most changes of a batch: the pages that a batch replaces stay in memory until its end, and those of large batches
+/// pile up (a load needs 3 KB of memory for each entry with batches of 10,000, and a sixth of that with batches of
+/// 1000).
 const MOST: usize = 1000;
 
 /// An open database.
@@ -66,8 +67,8 @@ impl Drop for Log {
 
 impl Sled {
     /// Makes what was written survive a power cut. sled's `flush` is not enough: it ends with `sync_file_range`, which
-    /// neither writes the length of a file that has grown nor empties the cache of the disk, and it leaves out the files
-    /// of large values (sled's issues 1351 and 1452).
+    /// neither writes the length of a file that has grown nor empties the cache of the disk, and it leaves out the
+    /// files of large values (sled's issues 1351 and 1452).
     fn sync(&self) {
         self.db.flush().expect("sled: flush");
         let names = std::fs::read_dir(&self.large).expect("sled: large values");

@@ -32,7 +32,8 @@ const DONE: c_int = 101;
 const OPEN: c_int = 2 | 4 | 0x8000;
 const PERSISTENT: u32 = 1;
 
-/// Entries of a portion of a walk that changes them: a query that stands on a row may come by it again once it is changed.
+/// Entries of a portion of a walk that changes them: a query that stands on a row may come by it again once it is
+/// changed.
 const PORTION: usize = 1000;
 
 /// An open database: each thread opens a connection of its own.
@@ -194,8 +195,8 @@ impl SqliteSession {
     fn run(&self, what: What, values: &[&[u8]], mut see: impl FnMut(Object) -> bool) {
         let (lib, statement) = (lib(), self.statements[what as usize]);
         for (at, value) in values.iter().enumerate() {
-            // SAFETY: a statement and bytes that are there until it is reset (so that none are copied). Empty bytes need
-            // an address, too.
+            // SAFETY: a statement and bytes that are there until it is reset (so that none are copied). Empty bytes
+            // need an address, too.
             let code = unsafe {
                 let data = value.as_ptr().cast();
                 (lib.sqlite3_bind_blob64)(statement, at as c_int + 1, data, value.len() as u64, std::ptr::null())

@@ -14,7 +14,8 @@ pub(super) fn after(function: &CStr, error: &Error) -> Cow<'static, str> {
     }
 }
 
-/// Returns what to do where space is lacking. What makes room is only half of it: a transaction that met this is spoiled.
+/// Returns what to do where space is lacking. What makes room is only half of it: a transaction that met this is
+/// spoiled.
 fn after_no_space(name: &[u8], room: &str) -> String {
     let alone = [
         &b"kv_db_"[..],

@@ -1,7 +1,7 @@
 //! Pointers of the caller -> slices, paths, outputs, options and reports.
 //!
-//! A caller's pointer is dereferenced here and in `types`, and nowhere else. Everything is checked that can be: NULL where
-//! something is needed, lengths beyond the limits, sizes of structs from older and newer programs.
+//! A caller's pointer is dereferenced here and in `types`, and nowhere else. Everything is checked that can be: NULL
+//! where something is needed, lengths beyond the limits, sizes of structs from older and newer programs.
 
 use crate::border::status::{Failure, Outcome, KV_INVALID};
 use kv_engine::Error;
@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
-/// What a caller gives with a length, for the one check of lengths that there is: its name in messages, and how much of it
-/// there may be at most.
+/// What a caller gives with a length, for the one check of lengths that there is: its name in messages, and how much
+/// of it there may be at most.
 #[derive(Clone, Copy)]
 pub(crate) struct Given {
     name: &'static str,
@@ -50,7 +50,8 @@ impl Given {
         }
     }
 
-    /// Checks pointer and length, before anything is read: `KV_TOO_BIG`, or `KV_INVALID` for a length without a pointer.
+    /// Checks pointer and length, before anything is read: `KV_TOO_BIG`, or `KV_INVALID` for a length without a
+    /// pointer.
     #[inline(always)]
     pub(crate) fn check<T>(self, data: *const T, len: usize) -> Outcome {
         if len > self.most || (data.is_null() && len != 0) {
@@ -208,8 +209,8 @@ impl Buffer {
         if self.len < N || at > self.len - N {
             return false;
         }
-        // SAFETY: the range is inside the buffer (just checked), which `buffer` promises to be writable; the block is moved
-        // in registers, read before it is written.
+        // SAFETY: the range is inside the buffer (just checked), which `buffer` promises to be writable; the block is
+        // moved in registers, read before it is written.
         unsafe { self.data.add(at).cast::<[u8; N]>().write(*block) }
         true
     }
@@ -304,8 +305,8 @@ fn no_size<T>(size: usize) -> Failure {
     Failure::Here(KV_INVALID, message.into())
 }
 
-/// Returns options of the caller. NULL means all defaults. A smaller (older) struct is completed with zeros; a larger (newer)
-/// one is accepted only if what this library does not know is zero.
+/// Returns options of the caller. NULL means all defaults. A smaller (older) struct is completed with zeros; a larger
+/// (newer) one is accepted only if what this library does not know is zero.
 ///
 /// # Safety
 /// `pointer` is NULL or points to as many readable bytes as its first field says.

@@ -1,11 +1,11 @@
 //! What the last failure on this thread was, and the guard around every exported function.
 //!
-//! A message has the form `PATH: what happened, and where; what to do next`. The guard knows the handle that the function
-//! was called with, and finds the path by it, after the failure: a call that succeeds pays for none of this.
+//! A message has the form `PATH: what happened, and where; what to do next`. The guard knows the handle that the
+//! function was called with, and finds the path by it, after the failure: a call that succeeds pays for none of this.
 //!
-//! `KV_NOTFOUND` and `KV_TOO_SMALL` happen in loops: they store their numbers and nothing is formatted. But they do store
-//! them, so that a message printed after them is not that of an older failure. What is said of a buffer that is too small
-//! is formatted when somebody asks.
+//! `KV_NOTFOUND` and `KV_TOO_SMALL` happen in loops: they store their numbers and nothing is formatted. But they do
+//! store them, so that a message printed after them is not that of an older failure. What is said of a buffer that is
+//! too small is formatted when somebody asks.
 
 use crate::border::advice;
 use crate::border::arg::{self, Out};
@@ -39,9 +39,9 @@ pub struct kv_error {
     /// Number of the damaged page; KV_NONE if there is none or it is not known. Of a long value, each piece of at most
     /// 1 MiB has one checksum, so the number is that of the first page of the damaged piece.
     pub page: u64,
-    /// Number of the table in question: the one that the damaged page belongs to, that has the key or the name which must
-    /// not be there (KV_EXISTS, KV_ORDER), or that was looked for by its number (KV_NO_TABLE). KV_NONE otherwise, if it
-    /// is not known, and for a table that was looked for by its name.
+    /// Number of the table in question: the one that the damaged page belongs to, that has the key or the name which
+    /// must not be there (KV_EXISTS, KV_ORDER), or that was looked for by its number (KV_NO_TABLE). KV_NONE otherwise,
+    /// if it is not known, and for a table that was looked for by its name.
     pub table: u64,
     /// After KV_TOO_SMALL: how many bytes are needed. Otherwise 0.
     pub needed: u64,
@@ -91,8 +91,8 @@ thread_local! {
     };
 }
 
-/// What a call was about, to be named in the message if it fails. It is asked after the failure, and a call that succeeds
-/// pays for nothing but keeping it.
+/// What a call was about, to be named in the message if it fails. It is asked after the failure, and a call that
+/// succeeds pays for nothing but keeping it.
 pub(crate) trait About: Copy {
     /// Gives the path of the file in question to `write`, if it can be had without waiting.
     fn with_path(self, write: &mut dyn FnMut(&[u8]));
@@ -107,8 +107,8 @@ pub(crate) trait About: Copy {
 /// What gives the path of the file behind a handle to a function, if it can be had without waiting.
 type WithPath = fn(usize, &mut dyn FnMut(&[u8]));
 
-/// What a call was about, kept until somebody asks for the message: the bits of a handle, and what finds the path by them
-/// as long as the handle is open.
+/// What a call was about, kept until somebody asks for the message: the bits of a handle, and what finds the path by
+/// them as long as the handle is open.
 #[derive(Clone, Copy)]
 pub(crate) struct Remembered {
     pub(crate) handle: usize,
@@ -141,8 +141,8 @@ impl About for AboutPath {
     }
 }
 
-/// Does as [`guard`] for functions that wait for nothing but the file, whose reads, writes and syncs see to it themselves
-/// that the thread is not cancelled in them.
+/// Does as [`guard`] for functions that wait for nothing but the file, whose reads, writes and syncs see to it
+/// themselves that the thread is not cancelled in them.
 #[inline(always)]
 pub(crate) fn guard_in_memory(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
     if memory::is_short() && !memory::is_back() {
@@ -151,8 +151,8 @@ pub(crate) fn guard_in_memory(function: &'static CStr, about: impl About, body: 
     catch(function, about, body)
 }
 
-/// Runs the body of an exported function: refuses it while memory is short, keeps the thread from being cancelled, stores a
-/// failure for `kv_error_message`, catches a panic, and answers the status.
+/// Runs the body of an exported function: refuses it while memory is short, keeps the thread from being cancelled,
+/// stores a failure for `kv_error_message`, catches a panic, and answers the status.
 #[inline(always)]
 pub(crate) fn guard(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
     if memory::is_short() && !memory::is_back() {
@@ -228,8 +228,8 @@ fn panicked(function: &'static CStr, about: impl About) -> kv_status {
     store_caught(function, about, || Failure::Engine(Error::Panic(process::take_panic())))
 }
 
-/// Stores a failure outside of what [`catch`] runs. If that panics in turn, the number is all that is told: nothing unwinds
-/// into the caller.
+/// Stores a failure outside of what [`catch`] runs. If that panics in turn, the number is all that is told: nothing
+/// unwinds into the caller.
 fn store_caught(function: &'static CStr, about: impl About, failure: impl FnOnce() -> Failure) -> kv_status {
     match catch_unwind(AssertUnwindSafe(|| store(function, about, failure()))) {
         Ok(status) => status,

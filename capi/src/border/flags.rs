@@ -101,8 +101,8 @@ pub const KV_JOB_CHECK_SPACE: u32 = 0x0400_0000;
 /// kv_job_options.flags of kv_backup() and kv_backup_stream(): put the entries into a new database in order, with full
 /// pages and no free ones, instead of copying pages. @ingroup kv_maintenance
 pub const KV_JOB_COMPACT: u32 = 0x0800_0000;
-/// kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. A link to a file is replaced
-/// itself; devices, pipes, directories and the like never are. @ingroup kv_maintenance
+/// kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. A link to a file is
+/// replaced itself; devices, pipes, directories and the like never are. @ingroup kv_maintenance
 pub const KV_JOB_OVERWRITE: u32 = 0x1000_0000;
 
 /// Makes a table of constants and their names.

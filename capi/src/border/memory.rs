@@ -9,18 +9,18 @@
 //! refused when they begin ([`guard`](crate::border::error::guard)), except those that end something and give memory
 //! back, and the engine ends those under way at their next page or edit. What is left serves them until then. Keys,
 //! values and lists of the caller's length are not its business: the engine lives with a refusal of those, so nothing
-//! above [`LARGEST`] is served, and what is larger than [`SMALL`], for pages and their lists, gets only one half of it. If
-//! very many threads used up the reserve all the same, an allocation would wait for the others to give something back
-//! before it fails.
+//! above [`LARGEST`] is served, and what is larger than [`SMALL`], for pages and their lists, gets only one half of
+//! it. If very many threads used up the reserve all the same, an allocation would wait for the others to give
+//! something back before it fails.
 //!
 //! What was served may live long after the shortage, as a handle does. So the reserve asks the system again when a call
 //! is to be refused ([`is_back`]): if there is memory, what is in use by then no longer counts, and the call begins.
 //!
-//! The reserve is zeroed memory of the library's image. It takes address space and nothing else until it is used, needs
-//! no preparation, and is there however little memory the process may map. Mapped at the first need it might be refused;
-//! mapped before, it would count towards `RLIMIT_DATA` as it does now, and be locked by `mlockall` as it is now. A set of
-//! bits says which grains of it are in use. All of this is slow and simple, since it is hardly ever needed; what every
-//! allocation pays is one comparison, and so does every release.
+//! The reserve is zeroed memory of the library's image. It takes address space and nothing else until it is used,
+//! needs no preparation, and is there however little memory the process may map. Mapped at the first need it might be
+//! refused; mapped before, it would count towards `RLIMIT_DATA` as it does now, and be locked by `mlockall` as it is
+//! now. A set of bits says which grains of it are in use. All of this is slow and simple, since it is hardly ever
+//! needed; what every allocation pays is one comparison, and so does every release.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -113,9 +113,10 @@ impl Allocator {
         at.addr().wrapping_sub(self.base().addr()) < RESERVE
     }
 
-    /// Runs `work` on the set of grains in use. In a child that was made past the handlers, by `_Fork` or by the system
-    /// call itself, [`after_fork`] has not run, and the lock may be held for ever by a thread that is not there. So this
-    /// gives up after some thousand tries and returns `None`: nothing is served then, and what is given back is lost.
+    /// Runs `work` on the set of grains in use. In a child that was made past the handlers, by `_Fork` or by the
+    /// system call itself, [`after_fork`] has not run, and the lock may be held for ever by a thread that is not
+    /// there. So this gives up after some thousand tries and returns `None`: nothing is served then, and what is given
+    /// back is lost.
     fn with_grains<T>(&self, work: impl FnOnce(&mut [u64; GRAINS / 64]) -> T) -> Option<T> {
         let mut spins = 0u32;
         while self.locked.swap(true, Acquire) {
@@ -262,9 +263,9 @@ fn free_grains(taken: &[u64; GRAINS / 64], count: usize, step: usize) -> Option<
     None
 }
 
-// SAFETY: memory comes from the system's allocator, or from the reserve, whose grains are given to one owner at a time;
-// addresses tell which of the two it was. Nothing here panics: the arithmetic is on sizes below `LARGEST`, and indexes are
-// those of grains.
+// SAFETY: memory comes from the system's allocator, or from the reserve, whose grains are given to one owner at a
+// time; addresses tell which of the two it was. Nothing here panics: the arithmetic is on sizes below `LARGEST`, and
+// indexes are those of grains.
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -26,11 +26,11 @@ thread_local! {
     };
 }
 
-/// Prepares the process for panics and forks. Every `kv_open` calls it. `after_fork` runs in children and touches atomics
-/// only, as a child of a process with threads must; it may run several times.
+/// Prepares the process for panics and forks. Every `kv_open` calls it. `after_fork` runs in children and touches
+/// atomics only, as a child of a process with threads must; it may run several times.
 ///
-/// Nobody waits here for another thread: a child may have been made while one of its parent's threads was at work here, and
-/// that thread is not in the child.
+/// Nobody waits here for another thread: a child may have been made while one of its parent's threads was at work
+/// here, and that thread is not in the child.
 pub(crate) fn prepare(after_fork: extern "C" fn()) -> Outcome {
     static HANDLED: AtomicBool = AtomicBool::new(false);
     static HOOKED: AtomicBool = AtomicBool::new(false);
@@ -44,8 +44,9 @@ pub(crate) fn prepare(after_fork: extern "C" fn()) -> Outcome {
         HANDLED.store(true, Release);
     }
     // The standard library is private to libkv, and so is its panic hook: the host's own is not touched. The message
-    // belongs into kv_error_message(), not onto the host's stderr. Whoever comes while another thread sets the hook goes
-    // on without it, since setting it takes a lock; until it is there, a panic would be caught, but not described.
+    // belongs into kv_error_message(), not onto the host's stderr. Whoever comes while another thread sets the hook
+    // goes on without it, since setting it takes a lock; until it is there, a panic would be caught, but not
+    // described.
     if !HOOKED.swap(true, AcqRel) {
         std::panic::set_hook(Box::new(|info| {
             let _ = PANIC.try_with(|panic| {
@@ -106,8 +107,8 @@ pub(crate) fn in_callback() -> bool {
     CALLBACKS.with(|callbacks| callbacks.depth.get()) != 0
 }
 
-/// Tells whether this thread is inside a callback of a call that reads the transaction with this token. Waiting for that
-/// call would be waiting for itself. Where callbacks are nested too deep to tell, everything counts as in use.
+/// Tells whether this thread is inside a callback of a call that reads the transaction with this token. Waiting for
+/// that call would be waiting for itself. Where callbacks are nested too deep to tell, everything counts as in use.
 pub(crate) fn in_use_below(token: usize) -> bool {
     CALLBACKS.with(|callbacks| {
         let depth = callbacks.depth.get();

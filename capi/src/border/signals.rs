@@ -4,8 +4,8 @@
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
-/// Keeps signals of failing writes from this thread until it is dropped: `SIGPIPE` of a pipe or socket that nobody reads,
-/// and `SIGXFSZ` of a file that is as long as it may be. Such signals go to the thread that writes.
+/// Keeps signals of failing writes from this thread until it is dropped: `SIGPIPE` of a pipe or socket that nobody
+/// reads, and `SIGXFSZ` of a file that is as long as it may be. Such signals go to the thread that writes.
 pub(crate) struct NoWriteSignals {
     before: libc::sigset_t,
     /// Those that were waiting already and are not to be taken away.

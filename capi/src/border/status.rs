@@ -264,8 +264,8 @@ impl Failure {
     }
 }
 
-/// Makes the answer that there is no such entry. A function and not the constant, which would have to be dropped where it is
-/// not needed.
+/// Makes the answer that there is no such entry. A function and not the constant, which would have to be dropped where
+/// it is not needed.
 #[inline(always)]
 pub(crate) fn not_found() -> Failure {
     Failure::NOTFOUND

@@ -57,7 +57,8 @@ pub type kv_table = u64;
 /// "None" where a number is expected: no page, no table, no place in the file. @ingroup kv_basics
 pub const KV_NONE: u64 = u64::MAX;
 
-/// Returns what a report says of the table in question: KV_NONE for trees of the library that have no number to be used.
+/// Returns what a report says of the table in question: KV_NONE for trees of the library that have no number to be
+/// used.
 pub(crate) fn table_in_question(table: Option<TableId>) -> u64 {
     table.filter(|table| !table.is_internal()).map_or(KV_NONE, TableId::get)
 }
@@ -123,7 +124,8 @@ pub struct kv_range {
 }
 
 impl kv_slice {
-    /// Makes a slice of bytes of the library, for the caller. It is never NULL: an empty slice in Rust has an address, too.
+    /// Makes a slice of bytes of the library, for the caller. It is never NULL: an empty slice in Rust has an address,
+    /// too.
     #[inline(always)]
     pub(crate) fn of(bytes: &[u8]) -> kv_slice {
         kv_slice {

@@ -1,7 +1,7 @@
 //! What messages say of handles: the file that a call was about, and why a handle is refused.
 //!
-//! All of this runs after a call has failed, and whatever the call did with its handle has ended or is still under way on
-//! another thread. So nothing here waits, locks or changes anything: what cannot be seen at once is left out of the
+//! All of this runs after a call has failed, and whatever the call did with its handle has ended or is still under way
+//! on another thread. So nothing here waits, locks or changes anything: what cannot be seen at once is left out of the
 //! message.
 
 use crate::border::error::{About, Remembered};

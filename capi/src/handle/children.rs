@@ -1,9 +1,9 @@
 //! Cursors and writers of a transaction: its children, which end with it.
 //!
-//! These are the rules of who waits for whom. A call on a child has that child for itself. In a write transaction it also
-//! tries to get the parent, and answers `KV_BUSY` if another call has it; it never waits. Closing a transaction first
-//! closes it to new calls and then takes its children one by one, and it waits for a call that works on one of them. So no
-//! two of these waits form a circle.
+//! These are the rules of who waits for whom. A call on a child has that child for itself. In a write transaction it
+//! also tries to get the parent, and answers `KV_BUSY` if another call has it; it never waits. Closing a transaction
+//! first closes it to new calls and then takes its children one by one, and it waits for a call that works on one of
+//! them. So no two of these waits form a circle.
 
 use crate::border::status::{Failure, Outcome};
 use crate::handle::chunks::Children;

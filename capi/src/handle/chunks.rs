@@ -37,9 +37,9 @@ pub(crate) struct Slot<T> {
     next_free: AtomicU32,
 }
 
-// SAFETY: `object` is reached only through the guards in `slots`: by one call alone (`Exclusive`, `Closing`: BUSY is set and
-// no use is counted), which needs T: Send; or by several through `Shared` and `Slot::of_locked_child`. The kinds that are
-// shared so hold objects that are Sync, which `objects` asserts.
+// SAFETY: `object` is reached only through the guards in `slots`: by one call alone (`Exclusive`, `Closing`: BUSY is
+// set and no use is counted), which needs T: Send; or by several through `Shared` and `Slot::of_locked_child`. The
+// kinds that are shared so hold objects that are Sync, which `objects` asserts.
 unsafe impl<T: Send> Sync for Slot<T> {}
 
 /// The children of a transaction.
@@ -62,8 +62,8 @@ struct Counter(AtomicU32);
 #[repr(align(64))]
 struct FreeList(AtomicU64);
 
-/// Tells which counter and which list this thread uses, by where its stack lies. Thread-local storage would cost more in a
-/// library.
+/// Tells which counter and which list this thread uses, by where its stack lies. Thread-local storage would cost more
+/// in a library.
 #[inline(always)]
 fn stripe() -> usize {
     let here = 0u8;
@@ -124,8 +124,8 @@ impl<T> Slot<T> {
         &self.counters().0[stripe()].0
     }
 
-    /// Tells whether no use is counted. It is called after the state was changed, and sees that change and the counters in
-    /// one order with those who count: see `share_counted`.
+    /// Tells whether no use is counted. It is called after the state was changed, and sees that change and the
+    /// counters in one order with those who count: see `share_counted`.
     pub(super) fn idle(&self) -> bool {
         self.counters().0.iter().all(|counter| counter.0.load(SeqCst) == 0)
     }

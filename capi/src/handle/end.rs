@@ -10,15 +10,15 @@ use std::sync::PoisonError;
 
 /// What a transaction was when it ended.
 pub(crate) enum Ended {
-    /// A write transaction, ready to be committed or dropped, and the number of its unfinished writers. Its slot is kept
-    /// until the work is done, so that closing the database waits for it.
+    /// A write transaction, ready to be committed or dropped, and the number of its unfinished writers. Its slot is
+    /// kept until the work is done, so that closing the database waits for it.
     Write(Box<WriteHandle>, usize, Closing),
     /// A read transaction; it has been released.
     Read,
 }
 
-/// Takes a transaction out of use, children first. `KV_BUSY` if this thread is inside a callback of a call that uses it:
-/// waiting for that call would be waiting for itself.
+/// Takes a transaction out of use, children first. `KV_BUSY` if this thread is inside a callback of a call that uses
+/// it: waiting for that call would be waiting for itself.
 pub(crate) fn end(token: Token) -> Outcome<Ended> {
     if process::in_use_below(token.bits()) {
         return Err(Failure::here(
@@ -34,8 +34,8 @@ pub(crate) fn end(token: Token) -> Outcome<Ended> {
             _ => Err(mixed_up()),
         },
         Object::Read(read) => {
-            // Nearly every reader is dropped where it lies. If buffers still point into its snapshot, that lives as long as
-            // the last of them.
+            // Nearly every reader is dropped where it lies. If buffers still point into its snapshot, that lives as
+            // long as the last of them.
             let extras = read.extras.get_mut().unwrap_or_else(PoisonError::into_inner);
             if let Some(kept) = extras.kept.take() {
                 if let Object::Read(read) = std::mem::take(closing.object()) {

@@ -87,7 +87,8 @@ impl ReadUse {
         HANDLES.share_uncontended(Token::of(handle), Kind::Read).map(ReadUse)
     }
 
-    /// Takes the transaction into use for a call that takes long: others who use it do not wait. One that writes is refused.
+    /// Takes the transaction into use for a call that takes long: others who use it do not wait. One that writes is
+    /// refused.
     pub(crate) fn of_long(handle: *const kv_txn) -> Outcome<ReadUse> {
         HANDLES
             .share_long(Token::of(handle), Kind::Read)

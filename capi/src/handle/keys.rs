@@ -3,8 +3,8 @@
 use crate::border::types::kv_slice;
 use kv_engine::{KeyBuf, PADDED};
 
-/// Keys that were answered together, which stay where they are until the next such answer. A list that is full is put aside
-/// and not made longer, since the caller has addresses in it.
+/// Keys that were answered together, which stay where they are until the next such answer. A list that is full is put
+/// aside and not made longer, since the caller has addresses in it.
 #[derive(Default)]
 pub(crate) struct Keys {
     bytes: Vec<u8>,
@@ -19,7 +19,8 @@ impl Keys {
         self.used = 0;
     }
 
-    /// Keeps a key and returns where it lies, or `None` if there is no memory for it. A short one is copied as a block of fixed size, which needs no call.
+    /// Keeps a key and returns where it lies, or `None` if there is no memory for it. A short one is copied as a block
+    /// of fixed size, which needs no call.
     #[inline(always)]
     pub(crate) fn keep(&mut self, key: &KeyBuf) -> Option<kv_slice> {
         let len = key.as_slice().len();

@@ -230,9 +230,9 @@ impl WriteHandle {
         self.txn.has_returned()
     }
 
-    /// Returns bytes of the caller as a call that writes may use them: a copy in `room`, if they may be bytes that this
-    /// transaction has returned, and which the call lets go of. A copy made inside the engine would not do: bytes that a
-    /// function was given must be valid until it returns, and the compiler relies on that.
+    /// Returns bytes of the caller as a call that writes may use them: a copy in `room`, if they may be bytes that
+    /// this transaction has returned, and which the call lets go of. A copy made inside the engine would not do: bytes
+    /// that a function was given must be valid until it returns, and the compiler relies on that.
     #[inline(never)]
     pub(crate) fn apart<'b>(&self, bytes: &'b [u8], room: &'b mut Vec<u8>) -> Outcome<&'b [u8]> {
         match self.txn.may_free(bytes) {

@@ -1,7 +1,7 @@
 //! Handles as checked tokens: how a call gets at the object behind one.
 //!
-//! The pointer that a C program holds is no address but a [`Token`]. Slots live in chunks that are never freed, so looking
-//! at a stale one is always safe, and its generation tells that it is stale.
+//! The pointer that a C program holds is no address but a [`Token`]. Slots live in chunks that are never freed, so
+//! looking at a stale one is always safe, and its generation tells that it is stale.
 //!
 //! States of a slot, and who changes them:
 //!
@@ -15,9 +15,9 @@
 //! | any         | + FORKED              | `orphan_all` in the child after fork                                  |
 //!
 //! A call in flight locks or shares its slot, so a close on another thread waits for it: misuse is refused, never
-//! undefined. A share that nobody else meets costs one compare-and-swap and one store (2 ns); a counted one two additions
-//! to one of eight counters picked by the thread's stack address, so that threads which share a reader do not share a
-//! cache line.
+//! undefined. A share that nobody else meets costs one compare-and-swap and one store (2 ns); a counted one two
+//! additions to one of eight counters picked by the thread's stack address, so that threads which share a reader do
+//! not share a cache line.
 
 use crate::border::status::{Failure, Outcome, KV_BUSY, KV_FORKED};
 use crate::handle::chunks::{Slot, Table};
@@ -26,8 +26,8 @@ use kv_engine::Uncancelled;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-/// Answers for a handle that is not one of the kind `wanted`. Why that is so is found out if somebody is told: a call that
-/// takes handles of two kinds comes here with each of the second.
+/// Answers for a handle that is not one of the kind `wanted`. Why that is so is found out if somebody is told: a call
+/// that takes handles of two kinds comes here with each of the second.
 #[cold]
 fn refuse(token: Token, wanted: Kind) -> Failure {
     Failure::Refused(token.bits(), wanted as u8)
@@ -115,7 +115,8 @@ impl<T> Shared<T> {
     /// Returns the object.
     #[inline(always)]
     pub(crate) fn object(&self) -> &T {
-        // SAFETY: meanwhile no call gets the object for itself: `close` and `lock` wait for BUSY and for the uses counted.
+        // SAFETY: meanwhile no call gets the object for itself: `close` and `lock` wait for BUSY and for the uses
+        // counted.
         unsafe { &*self.slot.object.get() }
     }
 }
@@ -137,8 +138,8 @@ impl<T> Drop for Shared<T> {
 fn share_counted<T>(slot: &'static Slot<T>, want: u64) -> Option<Shared<T>> {
     let counter = slot.counter();
     counter.fetch_add(1, SeqCst);
-    // Who closes sets the state first and looks at the counters then; here it is the other way round: one of the two sees
-    // the other.
+    // Who closes sets the state first and looks at the counters then; here it is the other way round: one of the two
+    // sees the other.
     if slot.state.load(SeqCst) == want | COUNTED {
         return Some(Shared {
             slot,
@@ -185,7 +186,8 @@ fn share_slow<T>(slot: &'static Slot<T>, token: Token, want: u64, long: bool) ->
     }
 }
 
-/// Locks an object whose slot was in another `state` than wanted; only one whose uses are counted can be free all the same.
+/// Locks an object whose slot was in another `state` than wanted; only one whose uses are counted can be free all the
+/// same.
 #[inline(never)]
 fn lock_slow<T>(slot: &'static Slot<T>, token: Token, want: u64, state: u64) -> Outcome<Exclusive<T>> {
     if state & !(BUSY | COUNTED) != want {
@@ -245,8 +247,8 @@ impl<T> Slot<T> {
     /// Returns the object of a transaction, for a call that has locked a cursor of it.
     ///
     /// # Safety
-    /// The caller has locked a child of this slot that is registered in its `children`: closing and refreshing the parent
-    /// wait for that child first, so nobody has the object alone meanwhile.
+    /// The caller has locked a child of this slot that is registered in its `children`: closing and refreshing the
+    /// parent wait for that child first, so nobody has the object alone meanwhile.
     pub(crate) unsafe fn of_locked_child(&self) -> &T {
         // SAFETY: see above.
         unsafe { &*self.object.get() }
@@ -260,8 +262,8 @@ impl<T> Vacant<T> {
     /// Puts the object where it stays.
     #[inline(always)]
     pub(crate) fn fill(self, object: T) -> Filled {
-        // SAFETY: the slot was taken from a list of free ones: the call that has this owns it until its state is stored.
-        // What is there now is a default, which needs no drop.
+        // SAFETY: the slot was taken from a list of free ones: the call that has this owns it until its state is
+        // stored. What is there now is a default, which needs no drop.
         unsafe { self.0.object.get().write(object) }
         Filled(())
     }
@@ -400,8 +402,8 @@ impl<T: Default> Table<T> {
         }
     }
 
-    /// Closes an object whose uses are counted from the beginning, and runs `nudge` while calls in flight are waited for (a
-    /// database interrupts its waiters).
+    /// Closes an object whose uses are counted from the beginning, and runs `nudge` while calls in flight are waited
+    /// for (a database interrupts its waiters).
     pub(crate) fn close_nudging(&'static self, token: Token, kind: Kind, nudge: impl Fn(&T)) -> Outcome<Closing<T>> {
         let Some((index, slot, of_token)) = self.named(token) else {
             return Err(refuse(token, kind));
@@ -413,7 +415,8 @@ impl<T: Default> Table<T> {
         }
         let mut backoff = Backoff::default();
         while !slot.idle() {
-            // SAFETY: the state says CLOSING, set by this thread: nobody has the object alone, calls in flight share it.
+            // SAFETY: the state says CLOSING, set by this thread: nobody has the object alone, calls in flight share
+            // it.
             nudge(unsafe { &*slot.object.get() });
             backoff.wait();
         }

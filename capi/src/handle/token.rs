@@ -5,9 +5,9 @@
 //! state   generation | kind (4 bits) | -, FORKED, COUNTED, BUSY           one word of the slot
 //! ```
 //!
-//! The top bit of a token is set, which no user address has: a foreign pointer is refused. A slot gets another generation
-//! with each object, which tells a token that is stale. The first generation is a random number of this copy of the
-//! library: a process may have two copies, and neither takes the other's handles for its own.
+//! The top bit of a token is set, which no user address has: a foreign pointer is refused. A slot gets another
+//! generation with each object, which tells a token that is stale. The first generation is a random number of this
+//! copy of the library: a process may have two copies, and neither takes the other's handles for its own.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

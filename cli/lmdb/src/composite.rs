@@ -12,8 +12,8 @@
 //!
 //! The sortable form is that of [`Rule::sortable`]: bytes stay as they are, integers become big-endian, and keys that
 //! are compared from their last byte are reversed. Two composites are equal only if both key and value are. Where one
-//! key is the beginning of another, its two zero bytes compare as less than whatever the other goes on with, because that
-//! is either at least 0x01 or begins with 0x00 0xFF. So composites sort as pairs do.
+//! key is the beginning of another, its two zero bytes compare as less than whatever the other goes on with, because
+//! that is either at least 0x01 or begins with 0x00 0xFF. So composites sort as pairs do.
 //!
 //! A composite has two bytes more than key and value together, and one more for each zero byte of the key.
 

@@ -47,8 +47,8 @@
 //! u16   upper: where the nodes begin
 //! ```
 //!
-//! In 0.9, lower, upper and the offsets of nodes count from the beginning of the page; in 1.0 they count from the end of
-//! the header.
+//! In 0.9, lower, upper and the offsets of nodes count from the beginning of the page; in 1.0 they count from the end
+//! of the header.
 //!
 //! **Meta pages** are pages 0 and 1. Transaction n writes page n mod 2, and the one with the higher transaction counts:
 //!

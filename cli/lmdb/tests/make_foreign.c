@@ -1,6 +1,6 @@
 /* Makes a file of LMDB on whatever machine it is compiled for, and says what LMDB reads from it. tests/make_files.py
- * writes its input and calls it (make_files.py foreign): databases to make and entries to put, a line each, bytes in hex,
- * with a dot before them.
+ * writes its input and calls it (make_files.py foreign): databases to make and entries to put, a line each, bytes in
+ * hex, with a dot before them.
  *
  *     make_foreign FILE PAGE-SIZE <INPUT >FILE.jsonl
  *

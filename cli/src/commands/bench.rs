@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 /// Measures commits, puts, lookups and scans on this disk, with entries like those of a database.
 ///
-/// The work is done in a database of its own, in a folder beside the file (or in --folder), which is removed afterwards.
-/// The file itself is only read, for entries to work with; without one, entries are made up. These are quick figures:
-/// they differ from run to run, and the page cache has the data.
+/// The work is done in a database of its own, in a folder beside the file (or in --folder), which is removed
+/// afterwards. The file itself is only read, for entries to work with; without one, entries are made up. These are
+/// quick figures: they differ from run to run, and the page cache has the data.
 #[derive(Debug, Args)]
 pub struct Bench {
     /// The database whose entries are used.

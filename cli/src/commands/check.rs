@@ -15,9 +15,10 @@ use std::path::PathBuf;
 
 /// Checks that the database is whole; ends with 3 if it is damaged.
 ///
-/// Every page of every table is read and compared with its checksum, long values too, as well as the order of keys, the
-/// counts and the shapes of trees. With --all the check also proves that every page of the file has exactly one use, for
-/// which it waits until nobody writes. Each fault is shown with what it means and what to do. Others can work meanwhile.
+/// Every page of every table is read and compared with its checksum, long values too, as well as the order of keys,
+/// the counts and the shapes of trees. With --all the check also proves that every page of the file has exactly one
+/// use, for which it waits until nobody writes. Each fault is shown with what it means and what to do. Others can work
+/// meanwhile.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The database.

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 /// Writes all tables, or one of them, as text that kv load reads.
 ///
-/// All of it is one snapshot, while others write. The format of LMDB's mdb_dump is the default, so that mdb_load can read
-/// it; --format json and --format csv are read by other programs.
+/// All of it is one snapshot, while others write. The format of LMDB's mdb_dump is the default, so that mdb_load can
+/// read it; --format json and --format csv are read by other programs.
 #[derive(Debug, Args)]
 #[command(mut_arg("table", |table| {
     table.help("Only this table, by its name with escapes; without this and --main, all tables are written")

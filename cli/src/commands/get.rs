@@ -16,8 +16,8 @@ use std::path::PathBuf;
 
 /// Shows the values of keys.
 ///
-/// Each value is a line, in the order in which the keys were typed. With -o raw a value is written as it is, without a line end. If a key
-/// is not there, the others are shown nevertheless, and the exit status is 1.
+/// Each value is a line, in the order in which the keys were typed. With -o raw a value is written as it is, without a
+/// line end. If a key is not there, the others are shown nevertheless, and the exit status is 1.
 #[derive(Debug, Args)]
 pub struct Get {
     /// The database.

@@ -21,7 +21,8 @@ use std::path::PathBuf;
 ///
 /// The main database goes into the main table, and each named one into a table of its name, which must have no entries
 /// yet. LMDB is not needed. A file that is created is removed if nothing was committed. Nobody may write to the source
-/// meanwhile: stop the programs that do, or import a copy made by mdb_copy. If somebody commits nevertheless, the import fails (exit status 4).
+/// meanwhile: stop the programs that do, or import a copy made by mdb_copy. If somebody commits nevertheless, the
+/// import fails (exit status 4).
 #[derive(Debug, Args)]
 pub struct ImportLmdb {
     /// The file of LMDB, or the folder with data.mdb.

@@ -36,8 +36,8 @@ pub struct Load {
     /// The format.
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
-    /// The table for entries that the input has in its main table, by its name with escapes. It is an error if the input
-    /// names a table before that.
+    /// The table for entries that the input has in its main table, by its name with escapes. It is an error if the
+    /// input names a table before that.
     #[arg(long, short, value_name = "NAME")]
     table: Option<OsString>,
     #[command(flatten)]

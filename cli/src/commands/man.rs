@@ -45,8 +45,8 @@ impl Man {
     }
 }
 
-/// Returns the date of the newest release, as the man pages of the library have it. The date of the build would make two
-/// builds of the same sources differ.
+/// Returns the date of the newest release, as the man pages of the library have it. The date of the build would make
+/// two builds of the same sources differ.
 fn date() -> &'static str {
     let changes = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../CHANGELOG.md"));
     let is_date = |word: &&str| {
@@ -151,8 +151,8 @@ fn bracketed(line: &mut Vec<Inline>, optional: bool, repeats: bool, add: impl Fn
     line.push(roman(if repeats { " ..." } else { "" }));
 }
 
-/// Makes sections of what stands below the help: lines that end with a colon are headings, lines that begin with a number
-/// tell what it means, and the others are text.
+/// Makes sections of what stands below the help: lines that end with a colon are headings, lines that begin with a
+/// number tell what it means, and the others are text.
 fn sections(endings: &str) -> Roff {
     let mut roff = Roff::new();
     for line in endings.lines() {

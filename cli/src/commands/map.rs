@@ -17,11 +17,11 @@ use std::path::PathBuf;
 
 /// Draws what the pages of the file are used for, in the order of the file, and counts them.
 ///
-/// A cell stands for one page or more, and shows what most of them are used for. Dead pages are free, or become free when
-/// nobody sees them any more. Overflow pages have long values and keys, and own pages what the file knows of its free
-/// pages. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
-/// that a scan reads on. Every page of every tree is read; long values are not. Of a damaged file everything is shown
-/// but what only damaged pages lead to, and the exit status is 3.
+/// A cell stands for one page or more, and shows what most of them are used for. Dead pages are free, or become free
+/// when nobody sees them any more. Overflow pages have long values and keys, and own pages what the file knows of its
+/// free pages. Leaves in order are those that lie right behind the leaf with the keys before theirs, so that a scan
+/// reads on. Every page of every tree is read; long values are not. Of a damaged file everything is shown but what
+/// only damaged pages lead to, and the exit status is 3.
 #[derive(Debug, Args)]
 pub struct Map {
     /// The database.

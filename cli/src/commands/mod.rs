@@ -1,5 +1,5 @@
-//! What each command does, one file each. A new command is a file here, its `mod` line, and its line in the list below; its
-//! options are a struct that derives `clap::Args`, whose documentation becomes the help and the man page.
+//! What each command does, one file each. A new command is a file here, its `mod` line, and its line in the list
+//! below; its options are a struct that derives `clap::Args`, whose documentation becomes the help and the man page.
 //!
 //! | file          | subject                                                |
 //! |---------------|--------------------------------------------------------|

@@ -16,9 +16,9 @@ use std::path::PathBuf;
 
 /// Puts entries, all of them or none.
 ///
-/// A value is typed, or comes from standard input (-), or from a file (@NAME). A typed value that begins with - or @ is
-/// written \- or \@. All pairs are one transaction, which is durable when the command ends. A script that has a value in
-/// a variable writes: printf %s "$VALUE" | kv put FILE KEY -
+/// A value is typed, or comes from standard input (-), or from a file (@NAME). A typed value that begins with - or @
+/// is written \- or \@. All pairs are one transaction, which is durable when the command ends. A script that has a
+/// value in a variable writes: printf %s "$VALUE" | kv put FILE KEY -
 #[derive(Debug, Args)]
 pub struct Put {
     /// The database.
@@ -137,8 +137,8 @@ impl Put {
         }
     }
 
-    /// Sees before anything is written whether all pairs may be put, so that a refusal leaves the transaction of a shell
-    /// as it was.
+    /// Sees before anything is written whether all pairs may be put, so that a refusal leaves the transaction of a
+    /// shell as it was.
     fn check(
         &self,
         database: &Database,

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 /// Lists the processes that read or write now, the oldest snapshot first.
 ///
 /// For each: the process, what it does, for how many seconds, which commit it sees, and how many pages are kept for
-/// its commit, which cannot be reused before it and all others that see the same commit end. Those are known only if the file can be written and nobody writes.
+/// its commit, which cannot be reused before it and all others that see the same commit end. Those are known only if
+/// the file can be written and nobody writes.
 #[derive(Debug, Args)]
 pub struct Readers {
     /// The database.

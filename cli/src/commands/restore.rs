@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// Restores a database from a backup, which is a file or comes from standard input (-).
 ///
-/// Every page is verified on the way. The new file appears under its name when it is whole and durable; if the backup is
-/// damaged, the exit status is 3 and nothing appears. A backup from standard input is written beside the target first,
-/// so that for a while there must be room for it twice.
+/// Every page is verified on the way. The new file appears under its name when it is whole and durable; if the backup
+/// is damaged, the exit status is 3 and nothing appears. A backup from standard input is written beside the target
+/// first, so that for a while there must be room for it twice.
 #[derive(Debug, Args)]
 pub struct Restore {
     /// The backup, or - for standard input.

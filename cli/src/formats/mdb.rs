@@ -13,8 +13,9 @@
 //! ```
 //!
 //! In `print`, bytes that can be seen are themselves, and others are a backslash and two hexadecimal digits: `\0a`. A
-//! backslash is such a byte here. Newer versions of `mdb_dump` double it, which is read as well. Older ones (0.9.24) write it
-//! as it is, so that what they write of a backslash cannot be told from an escape; `bytevalue` has no such trap.
+//! backslash is such a byte here. Newer versions of `mdb_dump` double it, which is read as well. Older ones (0.9.24)
+//! write it as it is, so that what they write of a backslash cannot be told from an escape; `bytevalue` has no such
+//! trap.
 
 use super::lmdb_record;
 use super::sink::{Sink, TableName, TableWriter};

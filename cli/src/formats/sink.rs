@@ -11,7 +11,8 @@ pub trait Sink {
     fn table(&mut self, name: TableName<'_>) -> Outcome<()>;
     /// An entry was read.
     fn entry(&mut self, key: &[u8], value: &[u8]) -> Outcome<()>;
-    /// An entry was read of a table in which each key may have several values. Returns false if its key has one already.
+    /// An entry was read of a table in which each key may have several values. Returns false if its key has one
+    /// already.
     fn entry_once(&mut self, key: &[u8], value: &[u8]) -> Outcome<bool>;
     /// So many bytes of the input were read by now.
     fn progress(&mut self, bytes: u64) -> Outcome<()>;

@@ -1,5 +1,5 @@
-//! Keys and values as text. Bytes stand for themselves, and a backslash begins an escape: `\n`, `\r`, `\t`, `\0`, `\xHH`
-//! for a byte, `\u{HHHH}` for a character, and `\\`, `\"`, `\@`, `\-` for what follows the backslash. What
+//! Keys and values as text. Bytes stand for themselves, and a backslash begins an escape: `\n`, `\r`, `\t`, `\0`,
+//! `\xHH` for a byte, `\u{HHHH}` for a character, and `\\`, `\"`, `\@`, `\-` for what follows the backslash. What
 //! `output::text` writes is read back as it was.
 
 use crate::exit::{Failure, Outcome};

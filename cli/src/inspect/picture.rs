@@ -2,8 +2,8 @@
 
 use kv_engine::{PageRun, PageUse};
 
-/// The kinds of pages, in the order of the legend: the use, its name, its cell in Unicode and in ASCII, and its colour as
-/// terminals number it. The last is what is not known because of damage.
+/// The kinds of pages, in the order of the legend: the use, its name, its cell in Unicode and in ASCII, and its colour
+/// as terminals number it. The last is what is not known because of damage.
 pub const KINDS: [(Option<PageUse>, &str, char, char, u8); 7] = [
     (Some(PageUse::Leaf), "leaves", '█', '#', 32),
     (Some(PageUse::Branch), "branches", '▒', '+', 33),

@@ -22,8 +22,8 @@ impl CurrentReaders {
     pub fn of(path: &Path, context: &Context) -> Outcome<CurrentReaders> {
         let mut database = Database::to_read(path, context)?;
         let mut knows_pages = false;
-        // What is kept for a reader is known to those who write. The right to write is taken for a moment, if it is free
-        // and there are readers; nothing is written.
+        // What is kept for a reader is known to those who write. The right to write is taken for a moment, if it is
+        // free and there are readers; nothing is written.
         if !database.db.readers().is_empty() {
             drop(database);
             database = match Database::to_write(path, context, WriteAccess::default()) {

@@ -1,7 +1,7 @@
 //! Figures in each form: one record with a name before each figure, or a table with a record in each row.
 //!
-//! For people, names have blanks and columns are aligned. For programs, JSON has a member for each figure, and raw output
-//! has tabs between them and no heading.
+//! For people, names have blanks and columns are aligned. For programs, JSON has a member for each figure, and raw
+//! output has tabs between them and no heading.
 
 use super::stream::Out;
 use super::text::escaped;

@@ -1,5 +1,5 @@
-//! Standard output. What is written is collected, so that a scan does not make a system call for each entry, and an error
-//! is reported, but for a pipe whose reader has gone.
+//! Standard output. What is written is collected, so that a scan does not make a system call for each entry, and an
+//! error is reported, but for a pipe whose reader has gone.
 
 use super::pager::Paged;
 use crate::closed::is_stdout_closed;

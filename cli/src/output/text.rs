@@ -1,5 +1,5 @@
-//! Bytes as text in one line. What can be seen stays as it is; what would break a line, move the cursor or not be seen at
-//! all is an escape, `\n`, `\r`, `\t` or `\xHH`. A backslash is doubled. `input::bytes` reads all of it.
+//! Bytes as text in one line. What can be seen stays as it is; what would break a line, move the cursor or not be seen
+//! at all is an escape, `\n`, `\r`, `\t` or `\xHH`. A backslash is doubled. `input::bytes` reads all of it.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
@@ -68,7 +68,8 @@ fn escape(f: &mut Formatter<'_>, c: char) -> fmt::Result {
 
 struct EscapedValue<'a>(&'a [u8]);
 
-/// Shows a value so that `kv put` takes what is shown for a value again: `@NAME` would be a file, and `-` standard input.
+/// Shows a value so that `kv put` takes what is shown for a value again: `@NAME` would be a file, and `-` standard
+/// input.
 pub fn escaped_value(bytes: &[u8]) -> impl Display + '_ {
     EscapedValue(bytes)
 }

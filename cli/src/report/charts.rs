@@ -1,5 +1,5 @@
-//! Pictures in SVG and bars. Each has a text for those who do not see it, and says what a part of it is when it is pointed
-//! at.
+//! Pictures in SVG and bars. Each has a text for those who do not see it, and says what a part of it is when it is
+//! pointed at.
 
 use super::lengths::{Bucket, Lengths};
 use super::markup::{self, bytes, counted, number, percent, safe};

@@ -1,5 +1,5 @@
-//! What is read of a database for its report: the figures of `stat`, `tables`, `map` and `readers`, and the lengths of all
-//! keys and values. Everything but the page uses and the readers is of one snapshot.
+//! What is read of a database for its report: the figures of `stat`, `tables`, `map` and `readers`, and the lengths of
+//! all keys and values. Everything but the page uses and the readers is of one snapshot.
 
 use super::lengths::Lengths;
 use crate::context::Context;

@@ -1,4 +1,5 @@
-//! The report about a database: one HTML file that shows what `stat`, `tables`, `map` and `readers` tell, with pictures.
+//! The report about a database: one HTML file that shows what `stat`, `tables`, `map` and `readers` tell, with
+//! pictures.
 //!
 //! | file       | subject                                                      |
 //! |------------|--------------------------------------------------------------|

@@ -55,8 +55,8 @@ pub struct Interpreter {
     pub table: Option<OsString>,
 }
 
-/// Returns the names of the commands of `kv` that work in a shell: those whose first argument is an argument `file` that
-/// must be given. Those that make one file of another are left out by that.
+/// Returns the names of the commands of `kv` that work in a shell: those whose first argument is an argument `file`
+/// that must be given. Those that make one file of another are left out by that.
 pub fn names(kv: &clap::Command) -> Vec<String> {
     let takes_file = |command: &clap::Command| {
         let first = command.get_positionals().next();

@@ -8,7 +8,8 @@ pub struct SalvageReport {
     /// The commit whose trees were walked, or [`CommitId::NONE`] if no slot could be read.
     pub id: CommitId,
     /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing, as in
-    /// [`Recovery::lost_slots`](crate::Recovery). If there is one, a commit that is newer than `id` may be lost with it.
+    /// [`Recovery::lost_slots`](crate::Recovery). If there is one, a commit that is newer than `id` may be lost with
+    /// it.
     pub lost_slots: u32,
     /// The number of tables that were saved, including the main one.
     pub tables: u64,

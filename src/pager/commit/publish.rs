@@ -4,7 +4,8 @@
 //! The steps here go on from there; `docs/design.md` 6 describes all of them under the same numbers.
 //!
 //! 8. Check what was freed, and the roots: damaged trees must not be committed.
-//! 9. Sync first if the commit is too large to be listed, closes the database, or before the ring of descriptors is full.
+//! 9. Sync first if the commit is too large to be listed, closes the database, or before the ring of descriptors is
+//!    full.
 //! 10. Choose a slot that nobody needs (I-1). What is durable now is the commit's base.
 //! 11. List the records that the slot needs, this commit's own among them (I-2). What does not fit is spilled.
 //! 12. Make the file as long as the commit says (I-9).
@@ -214,8 +215,8 @@ impl PageWriter {
         }
     }
 
-    /// Returns the newest commit whose changes need not be listed. Those up to `folded` are in the space tree. Where other
-    /// processes commit as well, some of these are listed all the same, so that writers there that know an older
+    /// Returns the newest commit whose changes need not be listed. Those up to `folded` are in the space tree. Where
+    /// other processes commit as well, some of these are listed all the same, so that writers there that know an older
     /// commit can follow the changes and need not load the space tree anew.
     fn listed_above(&self, folded: CommitId) -> CommitId {
         let before = |count: u64| CommitId::new(self.id.get().saturating_sub(count));
@@ -470,8 +471,8 @@ impl PageWriter {
         unsynced > most || state.unsynced.len() > LAZY_COMMITS
     }
 
-    /// Returns how many bytes of this commit wait for a sync: those that its record lists, and its spilled records. What
-    /// was synced before the slot was written is not listed.
+    /// Returns how many bytes of this commit wait for a sync: those that its record lists, and its spilled records.
+    /// What was synced before the slot was written is not listed.
     fn unsynced_bytes(&self, records: &NextRecords) -> u64 {
         let listed = records.own.written_pages();
         let spills = records.spilled.iter().map(|spilled| spilled.spill.extent);

@@ -8,7 +8,8 @@
 //! ```text
 //! record   id, runs, run..., freed, freed extent..., taken, taken run...
 //! run      gap, pages, kind (1 byte: 0 pages, 1 piece), [piece: bytes], CRC-32C (4 bytes, little-endian)
-//! freed    gap, 2 x pages + own, age  pages that died in this commit; birth = id - age; own: the space tree's or records
+//! freed    gap, 2 x pages + own, age  pages that died in this commit; birth = id - age;
+//!                                     own: the space tree's or records
 //! taken    gap, pages               dead pages that this commit took into use
 //! ```
 //!

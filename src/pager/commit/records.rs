@@ -236,8 +236,8 @@ impl SlotRecords {
         spilled.map_or(CommitId::NONE, |record| record.id)
     }
 
-    /// Returns which records a slot with this `base` needs that lists the changes of commits above `listed`: those above
-    /// the lower of the two.
+    /// Returns which records a slot with this `base` needs that lists the changes of commits above `listed`: those
+    /// above the lower of the two.
     pub fn needed(&self, base: CommitId, listed: CommitId) -> NeededRecords {
         let needed = |record: &Arc<CommitRecord>| record.id > base.min(listed);
         let (spilled, unneeded): (Vec<_>, Vec<_>) = self
@@ -252,8 +252,8 @@ impl SlotRecords {
         }
     }
 
-    /// Returns the bytes of all inline records except the first `gone`, for a slot with this `base` that lists the changes
-    /// of commits above `listed`.
+    /// Returns the bytes of all inline records except the first `gone`, for a slot with this `base` that lists the
+    /// changes of commits above `listed`.
     pub fn encode_inline(&mut self, gone: usize, base: CommitId, listed: CommitId) -> InlineBytes {
         let old = &self.inline_bytes;
         let goes_on = gone == 0 && listed == old.listed && base >= old.base;

@@ -168,8 +168,9 @@ impl Slots {
     fn lost(&self) -> u32 {
         let bit = |bits: u32, slot: &usize| bits | 1 << slot;
         let unreadable = self.unreadable.iter().fold(0, bit);
-        // Writers take the first slot that is free (`Shared::free_slot`), so the first two are written before any behind
-        // them. The third is left out: a power cut can keep the fourth without it, and it may not be written for long.
+        // Writers take the first slot that is free (`Shared::free_slot`), so the first two are written before any
+        // behind them. The third is left out: a power cut can keep the fourth without it, and it may not be written
+        // for long.
         let is_used = |slot: usize| !self.zeros.contains(&slot);
         let is_passed_over = |slot: &&usize| **slot < 2 && (**slot == 0 || (**slot + 1..SLOTS).any(is_used));
         let lost = self.zeros.iter().filter(is_passed_over).fold(unreadable, bit);
@@ -233,8 +234,8 @@ const BEGIN: usize = 32;
 /// The least number of bytes by which text is.
 const TEXT: usize = 8;
 
-/// Where other formats have their magic bytes. Some of them are numbers in the order of the machine that wrote the file,
-/// which is little-endian nearly everywhere.
+/// Where other formats have their magic bytes. Some of them are numbers in the order of the machine that wrote the
+/// file, which is little-endian nearly everywhere.
 const OTHERS: [(usize, &[u8], &str); 9] = [
     (0, b"SQLite format 3\0", "an SQLite database"),
     (0, b"redb\x1A\x0A\xA9\x0D\x0A", "a redb database"),
@@ -256,8 +257,8 @@ fn other_format(begin: &[u8; BEGIN]) -> Option<Box<Detail>> {
     found.map(|(_, _, what)| format!("it is {what}").into())
 }
 
-/// Says that a file is text, if its first bytes look like that and are more than a few. The last of them may be a part of
-/// a character.
+/// Says that a file is text, if its first bytes look like that and are more than a few. The last of them may be a part
+/// of a character.
 fn text(begin: &[u8]) -> Option<Box<Detail>> {
     if begin.len() < TEXT {
         return None;

@@ -2,8 +2,8 @@
 //!
 //! After a sync, the thread that made it gives the turn to the first waiter whose commit came too late for it, and
 //! only then wakes those whose commits are durable, so that the disk is at work again while they wake up. Each waiter
-//! waits for a word of its own, and no lock is passed from one to the next. Nothing here asks the standard library which
-//! thread this is: a thread that ends may still commit in a destructor, when its thread-local storage is gone.
+//! waits for a word of its own, and no lock is passed from one to the next. Nothing here asks the standard library
+//! which thread this is: a thread that ends may still commit in a destructor, when its thread-local storage is gone.
 
 use crate::ids::CommitId;
 use crate::util::lock::{Condvar, Mutex};

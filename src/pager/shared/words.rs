@@ -255,9 +255,9 @@ impl Shared {
         CommitWord(self.word(at::FULL_TIP))
     }
 
-    /// Returns the word of the newest commit whose changes of dead space the newest slot may not list any more. A writer
-    /// raises it before it writes its slot. If the writer dies then, the word is higher than need be, and others learn
-    /// less from the slot than they could.
+    /// Returns the word of the newest commit whose changes of dead space the newest slot may not list any more. A
+    /// writer raises it before it writes its slot. If the writer dies then, the word is higher than need be, and
+    /// others learn less from the slot than they could.
     pub fn listed(&self) -> CommitWord<'_> {
         CommitWord(self.word(at::LISTED))
     }

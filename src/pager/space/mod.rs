@@ -129,8 +129,8 @@ impl Space {
         space
     }
 
-    /// Returns whether something is missing here, because there was no memory for it. Nothing must be committed then, and
-    /// what is known must be dropped and loaded anew.
+    /// Returns whether something is missing here, because there was no memory for it. Nothing must be committed then,
+    /// and what is known must be dropped and loaded anew.
     pub fn is_incomplete(&self) -> bool {
         let maps = self.mirror.is_incomplete() || self.changed.is_incomplete() || self.pool.is_incomplete();
         maps || self.lists_incomplete
@@ -202,8 +202,8 @@ impl Space {
         self.forget_changes();
     }
 
-    /// Returns whether it is time for a fold of so many changes, and the space tree must be loaded anew for that. A slot
-    /// that is nearly full is no reason to load it: records that do not fit are spilled.
+    /// Returns whether it is time for a fold of so many changes, and the space tree must be loaded anew for that. A
+    /// slot that is nearly full is no reason to load it: records that do not fit are spilled.
     pub fn must_know_tree(&self, changes: usize) -> bool {
         self.tree_is_other && self.is_much(changes)
     }

@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 /// The number of pages per piece of a [`PageSet`].
 const PIECE_PAGES: u64 = 4096;
 
-/// A set of page numbers: one bit for each, in pieces that exist only where a page was inserted. All of its allocations are
-/// small, whatever the size of the file.
+/// A set of page numbers: one bit for each, in pieces that exist only where a page was inserted. All of its
+/// allocations are small, whatever the size of the file.
 #[derive(Debug, Clone, Default)]
 pub struct PageSet {
     pieces: BTreeMap<u64, Box<[u64; PIECE_PAGES as usize / 64]>>,

@@ -61,8 +61,8 @@ pub struct TreeCursor {
     /// The shape of the leaf, valid while the cursor is fresh and on an entry. `key` then begins with the leaf's
     /// prefix.
     pub(super) shape: LeafShape,
-    /// Whether the position is right although the cursor is in a gap: entry `index` of the leaf, if it has so many, is the
-    /// one behind the gap.
+    /// Whether the position is right although the cursor is in a gap: entry `index` of the leaf, if it has so many, is
+    /// the one behind the gap.
     pub(super) knows_gap: bool,
 }
 

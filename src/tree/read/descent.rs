@@ -121,8 +121,8 @@ impl<'s, S: PageSource<'s> + ?Sized> Descent<'_, 's, S> {
         }
     }
 
-    /// Returns a page that was not verified before, or says what is wrong with it. What its header must not say is looked
-    /// at here, so that later lookups need not.
+    /// Returns a page that was not verified before, or says what is wrong with it. What its header must not say is
+    /// looked at here, so that later lookups need not.
     #[cold]
     #[inline(never)]
     fn page_through_checks(&self, at: PageRef, checksum: u32) -> Result<&'s [u8]> {

@@ -36,8 +36,8 @@ impl RangeEnd<'_> {
     }
 }
 
-/// What tells the paths of one tree as it is now from those of other trees and other times: the number of its table, and a
-/// number that changes whenever a page of the tree may have moved.
+/// What tells the paths of one tree as it is now from those of other trees and other times: the number of its table,
+/// and a number that changes whenever a page of the tree may have moved.
 pub type PathsVersion = (TableId, u64);
 
 /// A position at one end of a tree that changes, which goes down the tree only if the path may have changed.
@@ -104,13 +104,14 @@ impl TreeEnd {
         Ok(found)
     }
 
-    /// Takes note that an edit was made at the position, which is as right under the paths of now as it was before. If it is
-    /// not, `paths` is `None`.
+    /// Takes note that an edit was made at the position, which is as right under the paths of now as it was before. If
+    /// it is not, `paths` is `None`.
     pub fn edited(&mut self, paths: Option<PathsVersion>) {
         self.known = self.known.and(paths);
     }
 
-    /// Copies the key of the entry into `key`, and returns the value. Returns `None` if the entry lies outside the range.
+    /// Copies the key of the entry into `key`, and returns the value. Returns `None` if the entry lies outside the
+    /// range.
     ///
     /// # Errors
     /// `Corrupt`, `NoMemory`.

@@ -1,7 +1,7 @@
 //! Edits where a tree cursor stands, the gap that a removed entry leaves, and the way out of it and of its leaf.
 //!
-//! A cursor that deletes what it comes to would have to find its place again with each step. So it keeps its position: in
-//! the leaf that has lost the entry, the one behind it has now the same number.
+//! A cursor that deletes what it comes to would have to find its place again with each step. So it keeps its position:
+//! in the leaf that has lost the entry, the one behind it has now the same number.
 
 use super::cursor::{CursorState, TreeCursor, TreeView};
 use super::path::Position;
@@ -115,8 +115,8 @@ impl TreeCursor {
         self.arrive(t, CursorState::BeforeFirst)
     }
 
-    /// Moves from a gap to entry `index` of its leaf, which has another number of entries than before. After an error the
-    /// cursor finds the gap again by its key.
+    /// Moves from a gap to entry `index` of its leaf, which has another number of entries than before. After an error
+    /// the cursor finds the gap again by its key.
     fn leave_gap<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, index: usize) -> Result<()> {
         self.position.set_index(index);
         let found = self.position.leaf(t.source).and_then(|leaf| {

@@ -147,8 +147,8 @@ impl Position {
         result
     }
 
-    /// Moves to the first or the last entry of its leaf, which has not moved but may have other entries than before. Returns
-    /// false, and is nowhere, if it has none.
+    /// Moves to the first or the last entry of its leaf, which has not moved but may have other entries than before.
+    /// Returns false, and is nowhere, if it has none.
     ///
     /// # Errors
     /// `Corrupt`.
@@ -264,8 +264,8 @@ impl Position {
         })
     }
 
-    /// Descends to the leaf of `key`. Returns where in the leaf the key is (`Ok`) or would be (`Err`). The caller says to
-    /// which entry the position moves.
+    /// Descends to the leaf of `key`. Returns where in the leaf the key is (`Ok`) or would be (`Err`). The caller says
+    /// to which entry the position moves.
     #[inline]
     pub(in crate::tree) fn descend<'s, S: PageSource<'s> + ?Sized>(
         &mut self,

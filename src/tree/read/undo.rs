@@ -8,8 +8,8 @@ use crate::error::Result;
 pub struct Standing(CursorState);
 
 impl TreeCursor {
-    /// Notes where the cursor stands, for [`TreeCursor::return_to`] after the next move. The key is put where a search for
-    /// it puts it as well, so that it is still there after such a move.
+    /// Notes where the cursor stands, for [`TreeCursor::return_to`] after the next move. The key is put where a search
+    /// for it puts it as well, so that it is still there after such a move.
     ///
     /// # Errors
     /// `NoMemory`.

@@ -102,10 +102,10 @@ pub(super) fn is_half_empty(used: usize, page_size: usize) -> bool {
     used < page_size / 2
 }
 
-/// Returns whether a leaf that entries have left, or in which they shrank, is to be looked at for joining: always while it
-/// is less than half full, and above that each time it falls below a further eighth of a page, from three quarters on
-/// (6/8, 5/8). So its neighbours are looked at once for several entries that go, and an entry that is put and deleted in
-/// turns at such a bound has them looked at with each delete.
+/// Returns whether a leaf that entries have left, or in which they shrank, is to be looked at for joining: always
+/// while it is less than half full, and above that each time it falls below a further eighth of a page, from three
+/// quarters on (6/8, 5/8). So its neighbours are looked at once for several entries that go, and an entry that is put
+/// and deleted in turns at such a bound has them looked at with each delete.
 pub(super) fn has_lost_much(before: usize, used: usize, page_size: usize) -> bool {
     let eighth = page_size / 8;
     used < before && (is_half_empty(used, page_size) || used < 6 * eighth && used / eighth < before / eighth)

@@ -28,8 +28,8 @@ pub struct Arena {
     frozen: bool,
     /// Which slots were filled since the freeze. No bytes in them can be pinned.
     fresh: Vec<bool>,
-    /// For each slot the bytes that its leaf used before edits at positions took some, or 0. Leaves in slots behind the end
-    /// have lost nothing.
+    /// For each slot the bytes that its leaf used before edits at positions took some, or 0. Leaves in slots behind
+    /// the end have lost nothing.
     used_before: Vec<u32>,
     /// Whether any leaf has lost bytes by an edit at a position, which `used_before` then says.
     has_losses: bool,
@@ -249,8 +249,8 @@ impl Arena {
         self.has_losses = false;
     }
 
-    /// Notes that a leaf has lost bytes by an edit at a position, and used `before` bytes before that. The most that it ever
-    /// used counts.
+    /// Notes that a leaf has lost bytes by an edit at a position, and used `before` bytes before that. The most that
+    /// it ever used counts.
     pub fn note_loss(&mut self, leaf: PrivatePage, before: usize) {
         let slot = leaf.slot();
         if self.used_before.len() <= slot {

@@ -1,13 +1,15 @@
-//! One edit where a position stands, or where a search finds its key: what `apply` does for it, without fences and replies.
+//! One edit where a position stands, or where a search finds its key: what `apply` does for it, without fences and
+//! replies.
 //!
-//! Whoever looks before it writes (a cursor, a queue, a counter) has found the entry already: the leaf, and the child that
-//! was taken in each branch above it. The edit changes the leaf in place, and above it the pointers alone. What a leaf
-//! cannot take in place is left to `apply`, and so is what it cannot do at once:
+//! Whoever looks before it writes (a cursor, a queue, a counter) has found the entry already: the leaf, and the child
+//! that was taken in each branch above it. The edit changes the leaf in place, and above it the pointers alone. What a
+//! leaf cannot take in place is left to `apply`, and so is what it cannot do at once:
 //!
-//! - A leaf that has lost its last entry goes, and its branch takes that in as it takes in any reply ([`Apply::climb_out`]).
-//! - A leaf that has lost much is not joined with its neighbours at once, because the position would be lost and the next
-//!   edit is likely to come to the same leaf. The arena notes it, and [`Apply::join_lost`] looks at all such leaves together,
-//!   before the pages are placed. It joins those that `apply` would join.
+//! - A leaf that has lost its last entry goes, and its branch takes that in as it takes in any reply
+//!   ([`Apply::climb_out`]).
+//! - A leaf that has lost much is not joined with its neighbours at once, because the position would be lost and the
+//!   next edit is likely to come to the same leaf. The arena notes it, and [`Apply::join_lost`] looks at all such
+//!   leaves together, before the pages are placed. It joins those that `apply` would join.
 
 use super::apply::{has_lost_much, is_nearly_empty, Apply, ChildChange, OpenBranch, Reply};
 use super::arena::Arena;
@@ -208,8 +210,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
     }
 
-    /// Makes an edit of an entry that is in a private leaf and stays there, if it needs nothing but bytes of the page: most
-    /// do. Returns `None` if it does not, and has changed nothing then.
+    /// Makes an edit of an entry that is in a private leaf and stays there, if it needs nothing but bytes of the page:
+    /// most do. Returns `None` if it does not, and has changed nothing then.
     #[inline]
     fn edit_private(
         &mut self,
@@ -268,8 +270,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(Some(Edited::Here(kept)))
     }
 
-    /// Applies edits one by one, each where a search finds its key, if they are few. Returns the root, and those that are
-    /// left to be applied together.
+    /// Applies edits one by one, each where a search finds its key, if they are few. Returns the root, and those that
+    /// are left to be applied together.
     pub(super) fn apply_few<'e>(&mut self, root: Root, edits: EditSlice<'e>) -> Result<(Root, EditSlice<'e>)> {
         let (mut root, mut edits) = (root, edits);
         // Pages whose bytes may be pinned do not change in place, and pages that are placed early are placed together.
@@ -328,8 +330,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(branch.ptr(above.index))
     }
 
-    /// Tells the branches above the leaf, from below to the root, where it is now and that it has `more` entries. Returns
-    /// whether all pages have stayed where they were.
+    /// Tells the branches above the leaf, from below to the root, where it is now and that it has `more` entries.
+    /// Returns whether all pages have stayed where they were.
     fn climb(&mut self, root: &mut Root, at: &mut Position, leaf: PageRef, more: i64) -> Result<Valid> {
         let mut moved_to = (leaf != at.leaf.page).then_some(leaf);
         let mut kept = if moved_to.is_some() {

@@ -10,8 +10,8 @@
 //!
 //! *Fences.* When a child vanishes, the neighbour before it (the one behind, if it was the first) takes over its
 //! interval. Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with
-//! `CHECK_PREFIX` until they are next rebuilt. The leaf on that edge is copied in any case (I-28), so that its birth says
-//! that its interval is another one.
+//! `CHECK_PREFIX` until they are next rebuilt. The leaf on that edge is copied in any case (I-28), so that its birth
+//! says that its interval is another one.
 
 use super::apply::{is_half_empty, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
@@ -174,8 +174,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(false)
     }
 
-    /// Gives the interval of child `at` of a branch, which was taken out, to the child before it (the one behind, if it was
-    /// the first). Returns what has become of that child.
+    /// Gives the interval of child `at` of a branch, which was taken out, to the child before it (the one behind, if
+    /// it was the first). Returns what has become of that child.
     fn grow_neighbour(&mut self, node: &mut Node<'a>, level: u8, at: usize, fences: &Fences) -> Result<ChildChange> {
         let (at, edge) = match at.checked_sub(1) {
             Some(before) => (before, Edge::High),

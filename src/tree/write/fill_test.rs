@@ -139,8 +139,8 @@ fn leaves_that_cannot_be_joined_stay_as_they_are() {
     }
 }
 
-/// Entries go where a position stands, and then others come in a flush: the leaves are joined as if all had come together.
-/// That is so, too, if the flush places its pages.
+/// Entries go where a position stands, and then others come in a flush: the leaves are joined as if all had come
+/// together. That is so, too, if the flush places its pages.
 #[test]
 fn what_edits_at_positions_take_counts_in_a_later_flush() {
     for places_pages in [false, true] {

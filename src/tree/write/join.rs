@@ -1,17 +1,17 @@
-//! Joining a page that has much room with its neighbours below the same branch: two pages become one, three leaves become
-//! two, or four become three.
+//! Joining a page that has much room with its neighbours below the same branch: two pages become one, three leaves
+//! become two, or four become three.
 //!
-//! A page that changed is looked at if it is left with much room: a leaf that was built anew below five eighths of a page
-//! ([`is_underfull`](super::apply::is_underfull)), a leaf that lost entries or bytes of them if
-//! [`has_lost_much`](super::apply::has_lost_much) says so, a branch below half ([`is_half_empty`]). Two pages are joined
-//! if there is room to spare in the page that they become, or if one of them is nearly empty. Where they do not fit one
-//! page, three leaves share two, or four share three, if they hold no more than [`does_one_less`] allows. So a leaf below
-//! half whose neighbours could be read stays so only between leaves that are full.
+//! A page that changed is looked at if it is left with much room: a leaf that was built anew below five eighths of a
+//! page ([`is_underfull`](super::apply::is_underfull)), a leaf that lost entries or bytes of them if
+//! [`has_lost_much`](super::apply::has_lost_much) says so, a branch below half ([`is_half_empty`]). Two pages are
+//! joined if there is room to spare in the page that they become, or if one of them is nearly empty. Where they do not
+//! fit one page, three leaves share two, or four share three, if they hold no more than [`does_one_less`] allows. So a
+//! leaf below half whose neighbours could be read stays so only between leaves that are full.
 //!
-//! *Not again and again.* A sixteenth of each leaf that three or four become stays free, so a leaf beside others that are
-//! as full is split by the next few entries. That costs less than it saves where entries go as often as they come. A
-//! leaf that is more than half full is looked at when it falls below three quarters and below five eighths of a page, and
-//! not in between. The look itself reads up to four neighbours and writes none.
+//! *Not again and again.* A sixteenth of each leaf that three or four become stays free, so a leaf beside others that
+//! are as full is split by the next few entries. That costs less than it saves where entries go as often as they come.
+//! A leaf that is more than half full is looked at when it falls below three quarters and below five eighths of a
+//! page, and not in between. The look itself reads up to four neighbours and writes none.
 //!
 //! Joining can shorten the prefix, since the fences of two pages together share less than those of each, and entries
 //! grow by what it loses. A dense leaf may become a slotted one, whose entries take more. So sizes are computed under
@@ -48,8 +48,8 @@ struct Neighbours {
 
 /// The most leaves of which one less is made.
 const MOST: usize = 4;
-/// The same for the halves of a leaf that was split. Four leaves that become three are one more to write, and a tree that
-/// grows has no lasting gain from it: commits of 1000 puts of new keys would write a tenth more pages.
+/// The same for the halves of a leaf that was split. Four leaves that become three are one more to write, and a tree
+/// that grows has no lasting gain from it: commits of 1000 puts of new keys would write a tenth more pages.
 const MOST_OF_SPLIT: usize = 3;
 
 /// Leaves below one branch that are looked at: how many there are, how large pages are, and what returns the bytes that
@@ -60,8 +60,8 @@ struct Row<U> {
     used: U,
 }
 
-/// How many leaves become one less, and how many of them lie before the one that has much room, in the order in which this
-/// is tried. At an edge, others take the place of missing ones.
+/// How many leaves become one less, and how many of them lie before the one that has much room, in the order in which
+/// this is tried. At an edge, others take the place of missing ones.
 const WAYS: [(usize, usize); 5] = [(2, 0), (2, 1), (3, 1), (4, 1), (4, 2)];
 
 impl<U: Fn(usize) -> Result<usize>> Row<U> {
@@ -142,7 +142,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Returns the bytes in use in a page, as far as joining is concerned: a leaf that was placed while its neighbours
-    /// were built, and that waits to be written, counts as full. It nearly is, and need not be written early for a look.
+    /// were built, and that waits to be written, counts as full. It nearly is, and need not be written early for a
+    /// look.
     pub(super) fn used(&self, ptr: &Ptr) -> Result<usize> {
         if self.emitter.is_queued(ptr.page) {
             return Ok(self.source.page_size());
@@ -164,7 +165,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         row.has_way(i, MOST)
     }
 
-    /// Returns whether branch `i` below a branch may be joined with a neighbour, as far as the bytes that they use tell.
+    /// Returns whether branch `i` below a branch may be joined with a neighbour, as far as the bytes that they use
+    /// tell.
     pub(super) fn is_branch_joinable(&self, branch: &Branch<'_>, i: usize, page_size: usize) -> Result<bool> {
         for left in [Some(i), i.checked_sub(1)].into_iter().flatten() {
             if left + 1 < branch.len()
@@ -279,8 +281,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if leaves.len() == 2 && leaf_size(&entries, plen - common, plen) > limit {
             return Ok(None);
         }
-        // None of the new leaves is placed before it is clear that all of them are wanted: a page that waits to be written
-        // cannot be given back.
+        // None of the new leaves is placed before it is clear that all of them are wanted: a page that waits to be
+        // written cannot be given back.
         let places_pages = std::mem::replace(&mut self.places_pages, false);
         let packed = self.pack_leaves(&entries, &fences.low[..common], fences, Fill::WithRoom);
         self.places_pages = places_pages;

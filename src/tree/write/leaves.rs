@@ -150,8 +150,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.edit_entry(node, position, key, op)
     }
 
-    /// Does one edit in place if possible, where the place of `key` in the leaf is known: the entry that has it (`Ok`) or
-    /// the one before which it belongs (`Err`). If not, returns false, and the page has the same entries as before.
+    /// Does one edit in place if possible, where the place of `key` in the leaf is known: the entry that has it (`Ok`)
+    /// or the one before which it belongs (`Err`). If not, returns false, and the page has the same entries as before.
     pub(super) fn edit_entry(
         &mut self,
         node: &mut Node<'a>,

@@ -1,5 +1,5 @@
-//! `apply` against a `BTreeMap`, over pages in a map: every shape of key, every size of batch, with pages placed at once
-//! and later. The structure and the accounting of pages are checked after each batch.
+//! `apply` against a `BTreeMap`, over pages in a map: every shape of key, every size of batch, with pages placed at
+//! once and later. The structure and the accounting of pages are checked after each batch.
 
 use super::test_tree::TestTree;
 
@@ -247,7 +247,8 @@ fn a_leaf_whose_interval_grew_is_a_new_leaf() {
     }
 }
 
-/// Edits at once, alone and among flushes and commits: scattered, ascending, and such that leaves are emptied from an end.
+/// Edits at once, alone and among flushes and commits: scattered, ascending, and such that leaves are emptied from an
+/// end.
 #[test]
 fn edits_at_once_equal_a_map() {
     for seed in 1..40u64 {

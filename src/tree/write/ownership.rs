@@ -114,8 +114,8 @@ fn page_of(ptr: &Ptr, table: TableId) -> Extent {
     }
 }
 
-/// Returns whether this version knows everything that a page of the file says. Readers pass over the rest, which belongs
-/// to features of writers; whoever changes such a page without knowing them makes it wrong.
+/// Returns whether this version knows everything that a page of the file says. Readers pass over the rest, which
+/// belongs to features of writers; whoever changes such a page without knowing them makes it wrong.
 fn node_is_ours(bytes: &NodeBytes<'_>) -> bool {
     match bytes {
         NodeBytes::Shared(page) => header::is_known(page),

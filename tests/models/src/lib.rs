@@ -1,4 +1,5 @@
-//! The engine's `pager/shared/mod.rs` and `file/sleepers.rs` on integers whose every access is a point where a scheduler may switch threads.
+//! The engine's `pager/shared/mod.rs` and `file/sleepers.rs` on integers whose every access is a point where a
+//! scheduler may switch threads.
 //!
 //! The modules around them stand for the engine's: just what those files name.
 
