@@ -1,7 +1,7 @@
 //! Chapter "cursors": walking through a table.
 
 use crate::border::arg::{self, handle_out, maybe, Out};
-use crate::border::error::{guard_fast, guard_in_memory, guard_open, guard_void};
+use crate::border::error::{guard, guard_fast, guard_in_memory, guard_open, guard_void};
 use crate::border::flags::{no_choice, KV_SEEK_EQ, KV_SEEK_GE, KV_SEEK_GT, KV_SEEK_LE, KV_SEEK_LT};
 use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
@@ -446,8 +446,9 @@ pub unsafe extern "C" fn kv_cursor_random(
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
+    // The first random number of a thread comes from the system, in a call in which it could be cancelled.
     // SAFETY: outputs of the caller, NULL or writable.
-    guard_in_memory(c"kv_cursor_random", about(cursor), || unsafe {
+    guard(c"kv_cursor_random", about(cursor), || unsafe {
         move_cursor(cursor, Target::Random, key, value)
     })
 }

@@ -79,6 +79,8 @@ pub struct ReadTxn {
     roots: FoundRoots,
     pinned: PinnedBytes,
     leaf_hints: LeafHints,
+    /// The id of the commit as [`TreeRef::version`].
+    version: u64,
 }
 
 impl std::fmt::Debug for ReadTxn {
@@ -103,6 +105,7 @@ impl ReadTxn {
     pub(crate) fn new(snapshot: Snapshot) -> ReadTxn {
         ReadTxn {
             leaf_hints: LeafHints::of(snapshot.pager().leaf_hints()),
+            version: snapshot.desc().id.get(),
             snapshot,
             roots: FoundRoots::default(),
             pinned: PinnedBytes::default(),
@@ -141,7 +144,7 @@ impl ReadTxn {
     /// Returns the [`TreeRef::version`] of all trees of this transaction.
     #[inline(always)]
     pub(crate) fn version(&self) -> u64 {
-        self.id().get()
+        self.version
     }
 
     #[inline(always)]
@@ -248,6 +251,7 @@ impl ReadTxn {
         // What was remembered of a commit is forgotten with it, also if the move to another ended in an error.
         if self.id() != before || matches!(moved, Ok(true)) {
             self.roots = FoundRoots::default();
+            self.version = self.id().get();
         }
         self.pinned.clear();
         moved.map(|_| ())

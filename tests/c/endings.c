@@ -99,6 +99,7 @@ static void *work_on(void *ignored)
     }
     OK(kv_cursor_seek(cursor, S(""), KV_SEEK_GE, &key, &found));
     OK(kv_cursor_rank(cursor, &n));
+    OK(kv_cursor_random(cursor, &key, &found));
     kv_cursor_close(cursor);
     for (i = 0; i < 100; i++) OK(kv_take_first(large, KV_MAIN, NULL, &key, &found));
     CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state) == 0 && state == PTHREAD_CANCEL_ENABLE);
