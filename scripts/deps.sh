@@ -58,6 +58,8 @@ tests)
     need f2fs-tools mkfs.f2fs "files: another file system"
     need bindfs bindfs "files: another file system"
     need mmdebstrap mmdebstrap "test-targets"
+    need plyvel==1.5.1 py:plyvel "test-book: coming from LevelDB"
+    need chromium chromium "cli: the page of kv report, drawn"
     need lmdb-utils mdb_load "cli: kv dump and kv load beside LMDB's own programs"
     ;;
 bench)

@@ -25,6 +25,9 @@ agrees include/kv.h "#define KV_VERSION \"$version\""
 agrees README.md "This is version $version."
 agrees CHANGELOG.md "## $version - "
 agrees debian/changelog "libkv ($version-"
+agrees bindings/python/keelkv/__init__.py "__version__ = \"$version\""
+agrees bindings/ruby/lib/keelkv/version.rb "VERSION = \"$version\""
+agrees bindings/ruby/README.md "$version"
 if grep -qF "## $version - unreleased" CHANGELOG.md; then
     [ "${UNRELEASED:-0}" = 1 ] || fail "CHANGELOG.md calls $version unreleased: put the date there (UNRELEASED=1 makes archives for a trial)"
 fi

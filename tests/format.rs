@@ -318,3 +318,18 @@ fn a_reader_written_from_the_text_refuses_what_is_damaged() -> Result<()> {
     assert!(refused > 2, "the reader refuses nothing: {refused}");
     Ok(())
 }
+
+/// What file(1) says of a fixture, by the line that docs/ has for it.
+#[test]
+fn the_magic_of_file_tells_a_database() {
+    let magic = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kv.magic");
+    let mut file = std::process::Command::new("file");
+    file.arg("-b").arg("-m").arg(magic).arg(fixture("main", 4096));
+    match file.output() {
+        Ok(output) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(said.trim(), "kv database, version 1, pages of 4096 bytes");
+        }
+        _ => println!("SKIPPED: file(1) is not there"),
+    }
+}
