@@ -74,7 +74,10 @@ static void cancelled(void)
 static kv_txn *large;
 static int done;
 
-/* Its cancellation waits for the first point at which a thread can be cancelled. */
+/*
+ * Its cancellation waits for the first point at which a thread can be cancelled. That is why it uses CHECK alone: OK may
+ * write to a file.
+ */
 static void *work_on(void *ignored)
 {
     static char value[20000];
@@ -86,22 +89,22 @@ static void *work_on(void *ignored)
     CHECK(pthread_cancel(pthread_self()) == 0);
     for (i = 0; i < 4000; i++) {
         uint32_t other = i * 7919 % 4000;
-        OK(kv_put(large, KV_MAIN, &i, sizeof i, value, i % 16 == 0 ? sizeof value : 300, 0));
-        if (i % 3 == 0) OK(kv_replace(large, KV_MAIN, &i, sizeof i, value, 200, 0, &found));
-        if (i % 5 == 0) OK(kv_get_copy(large, KV_MAIN, &i, sizeof i, value, sizeof value, NULL));
-        if (i % 50 == 0) OK(kv_count(large, KV_MAIN, NULL, &n));
-        if (i % 7 == 0) OK(kv_delete(large, KV_MAIN, &other, sizeof other, KV_BLIND));
+        CHECK(kv_put(large, KV_MAIN, &i, sizeof i, value, i % 16 == 0 ? sizeof value : 300, 0) == KV_OK);
+        if (i % 3 == 0) CHECK(kv_replace(large, KV_MAIN, &i, sizeof i, value, 200, 0, &found) == KV_OK);
+        if (i % 5 == 0) CHECK(kv_get_copy(large, KV_MAIN, &i, sizeof i, value, sizeof value, NULL) == KV_OK);
+        if (i % 50 == 0) CHECK(kv_count(large, KV_MAIN, NULL, &n) == KV_OK);
+        if (i % 7 == 0) CHECK(kv_delete(large, KV_MAIN, &other, sizeof other, KV_BLIND) == KV_OK);
     }
-    OK(kv_cursor_open(large, KV_MAIN, NULL, &cursor));
+    CHECK(kv_cursor_open(large, KV_MAIN, NULL, &cursor) == KV_OK);
     for (i = 0; kv_cursor_next(cursor, &key, &found) == KV_OK; i++) {
-        if (i % 2 == 0) OK(kv_cursor_put(cursor, value, 400));
-        if (i % 5 == 0) OK(kv_cursor_delete(cursor));
+        if (i % 2 == 0) CHECK(kv_cursor_put(cursor, value, 400) == KV_OK);
+        if (i % 5 == 0) CHECK(kv_cursor_delete(cursor) == KV_OK);
     }
-    OK(kv_cursor_seek(cursor, S(""), KV_SEEK_GE, &key, &found));
-    OK(kv_cursor_rank(cursor, &n));
-    OK(kv_cursor_random(cursor, &key, &found));
+    CHECK(kv_cursor_seek(cursor, S(""), KV_SEEK_GE, &key, &found) == KV_OK);
+    CHECK(kv_cursor_rank(cursor, &n) == KV_OK);
+    CHECK(kv_cursor_random(cursor, &key, &found) == KV_OK);
     kv_cursor_close(cursor);
-    for (i = 0; i < 100; i++) OK(kv_take_first(large, KV_MAIN, NULL, &key, &found));
+    for (i = 0; i < 100; i++) CHECK(kv_take_first(large, KV_MAIN, NULL, &key, &found) == KV_OK);
     CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state) == 0 && state == PTHREAD_CANCEL_ENABLE);
     CHECK(pthread_setcancelstate(state, NULL) == 0);
     done = 1;
