@@ -75,8 +75,8 @@ static kv_txn *large;
 static int done;
 
 /*
- * Its cancellation waits for the first point at which a thread can be cancelled. That is why it uses CHECK alone: OK may
- * write to a file.
+ * Its cancellation waits for the first point at which a thread can be cancelled. That is why it uses CHECK alone: OK
+ * may write to a file.
  */
 static void *work_on(void *ignored)
 {
