@@ -103,6 +103,16 @@ static void *work_on(void *ignored)
     CHECK(kv_cursor_seek(cursor, S(""), KV_SEEK_GE, &key, &found) == KV_OK);
     CHECK(kv_cursor_rank(cursor, &n) == KV_OK);
     CHECK(kv_cursor_random(cursor, &key, &found) == KV_OK);
+    CHECK(kv_cursor_count(cursor, &n) == KV_OK);
+    CHECK(kv_cursor_first(cursor, &key, &found) == KV_OK);
+    CHECK(kv_cursor_last(cursor, &key, &found) == KV_OK);
+    CHECK(kv_cursor_prev(cursor, &key, &found) == KV_OK);
+    CHECK(kv_cursor_get(cursor, &key, &found) == KV_OK);
+    CHECK(kv_cursor_nth(cursor, 7, &key, &found) == KV_OK);
+    CHECK(kv_cursor_percentile(cursor, 50, &key, &found) == KV_OK);
+    CHECK(kv_take(large, KV_MAIN, key.data, key.len, &found) == KV_OK);
+    CHECK(kv_insert(large, KV_MAIN, S("new"), S("value"), &found) == KV_OK);
+    CHECK(kv_get(large, KV_MAIN, S("new"), &found) == KV_OK);
     kv_cursor_close(cursor);
     for (i = 0; i < 100; i++) CHECK(kv_take_first(large, KV_MAIN, NULL, &key, &found) == KV_OK);
     CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state) == 0 && state == PTHREAD_CANCEL_ENABLE);
