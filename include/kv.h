@@ -35,11 +35,12 @@
  *
  * KV_STR gives a string as a pointer and its length.
  *
- * Words. A table maps keys to values; the one called KV_MAIN always exists. A commit is a state of the whole
- * database and has a number; later commits have greater numbers. It is visible when a new read transaction sees it,
- * and durable when it survives a power cut. A reader sees one commit, its snapshot: it is a read transaction, or a
- * buffer of kv_get_buf() that keeps the snapshot of one. A write is a call that may change the database: it puts,
- * deletes, changes tables or writes a part of a long value. A page is the unit of the file, of 4096 bytes if nothing
+ * Words. A table maps keys to values; the one called KV_MAIN always exists. A commit is a state of the whole database
+ * and has a number; later commits have greater numbers. It is visible when a new read transaction sees it, and
+ * durable when it survives a power cut. A reader sees one commit, its snapshot: it is a read transaction, or a buffer
+ * of kv_get_buf() that keeps the snapshot of one. A named snapshot is a state that is kept until somebody drops it,
+ * whoever reads it (kv_snapshot_create()). A write is a call that may change the database: it puts, deletes, changes
+ * tables or snapshots, or writes a part of a long value. A page is the unit of the file, of 4096 bytes if nothing
  * else was chosen.
  *
  * Conventions, valid for every function unless it says otherwise:
@@ -60,15 +61,16 @@
  *     bytes, so write a number big-endian, and numbers are in order: uint32_t key = htonl(n); is such a key of 4 bytes
  *     (with <arpa/inet.h>), and htobe64() of <endian.h> makes one of 8 bytes.
  *  4. Lifetimes. A value is valid until its transaction ends or is refreshed, and in a write transaction only until
- *     the next write. A key from a cursor is valid until the next call on that cursor. Bytes that are valid may be
- *     the input of any call, even of the one that ends their lifetime, and of each step of a batch. So may the bytes
- *     of kv_reserve() be the input of the next call.
- *  5. Handles (kv_db, kv_txn, kv_cursor, kv_writer, kv_buf) are numbers in the shape of a pointer: never dereference
- *     them. A handle that is NULL, closed or foreign returns KV_BAD_HANDLE and does no harm. Handles are all that a
- *     program has to release, and it may release them in any order. Cursors and writers end with their transaction. A
- *     function that ends work (kv_close, kv_txn_commit, kv_txn_commit_async, kv_writer_finish) releases its handle
- *     whatever it returns, with one exception: after KV_BUSY from kv_close(), kv_txn_commit() or
- *     kv_txn_commit_async(), nothing was done. kv_txn_abort() after a commit is harmless.
+ *     the next write. A key from a cursor or a difference is valid until the next call on that. Bytes that are valid
+ *     may be the input of any call, even of the one that ends their lifetime, and of each step of a batch. So may the
+ *     bytes of kv_reserve() be the input of the next call.
+ *  5. Handles (kv_db, kv_txn, kv_cursor, kv_diff, kv_writer, kv_buf) are numbers in the shape of a pointer: never
+ *     dereference them. A handle that is NULL, closed or foreign returns KV_BAD_HANDLE and does no harm. Handles are
+ *     all that a program has to release, and it may release them in any order. Cursors and writers end with their
+ *     transaction, and a difference ends with the first of its two. A function that ends work (kv_close, kv_txn_commit,
+ *     kv_txn_commit_async, kv_writer_finish) releases its handle whatever it returns, with one exception: after KV_BUSY
+ *     from kv_close(), kv_txn_commit() or kv_txn_commit_async(), nothing was done. kv_txn_abort() after a commit is
+ *     harmless.
  *  6. Threads. Any number of threads may use a kv_db or a kv_buf at once, and a read transaction through functions
  *     that take a `const kv_txn *`. Everything else is used by one thread at a time, though not always by the same
  *     one: while one thread uses it, a call of another returns KV_BUSY. A function that closes a handle or ends a
@@ -123,19 +125,21 @@
  *  |                          | right to sync and does not sync   | it cannot be seen); if 0, 60 s     |             |
  *  | what ends a handle       | calls of other threads on it      | as long as they last               |             |
  *
- * (a) A writer is kv_txn_begin() with KV_WRITE, kv_db_put(), kv_db_delete(), and kv_check() and kv_db_check() with
+ * (a) A writer is kv_txn_begin() with KV_WRITE, kv_db_put(), kv_db_delete(), kv_snapshot_create() of a read
+ * transaction, kv_reclaim(), kv_compact(), kv_snapshot_cost(), and kv_check() and kv_db_check() with
  * KV_JOB_CHECK_SPACE. kv_interrupt() ends these waits, and so does kv_close() on another thread; they return
  * KV_CANCELLED. KV_TXN_NOWAIT does not wait at all. Nothing ends the other waits early.
  *
- * (b) kv_txn_commit(), kv_db_put(), kv_db_delete(), kv_sync(), kv_wait_durable() and kv_close() need a sync if not
- * everything is durable. Lazy commits and kv_txn_commit_async() need one only if much is not durable yet, and
- * kv_txn_begin() with KV_WRITE only if the disk is full. Here, wait_ms is that of kv_options.
+ * (b) kv_txn_commit(), kv_db_put(), kv_db_delete(), kv_sync(), kv_wait_durable(), kv_close(), kv_reclaim(),
+ * kv_compact() and kv_snapshot_create() of a read transaction need a sync if not everything is durable. Lazy commits
+ * and kv_txn_commit_async() need one only if much is not durable yet, and kv_txn_begin() with KV_WRITE only if the disk
+ * is full. Here, wait_ms is that of kv_options.
  *
  * What 0 means as a time differs: in kv_options, for ever; in kv_txn_options, as in kv_options of the database; in
  * arguments (kv_wait_commit, kv_wait_durable), only look.
  *
- * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes, a note
- * 1024 bytes, an array 2^31 - 1 elements, the buffer of an input batch 2^32 - 1 bytes.
+ * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, the name of a table or a
+ * snapshot 512 bytes, a note 1024 bytes, an array 2^31 - 1 elements, the buffer of an input batch 2^32 - 1 bytes.
  *
  * Generated from capi/ by `make header`; what is not generated is in include/kv.h.in. Do not edit.
  */
@@ -285,7 +289,7 @@ typedef struct kv_error {
 
 /** Success. */
 #define KV_OK 0
-/** Expected: there is no such entry, no entry at this place, or no further one in the range. */
+/** Expected: there is no such entry, no entry at this place, no further one in the range, or no such snapshot. */
 #define KV_NOTFOUND (-1)
 /** Expected: the key, name or file exists already. */
 #define KV_EXISTS (-2)
@@ -372,7 +376,8 @@ typedef struct kv_error {
  * It is missing if no file is in question or if the handle is not open. Names, keys and paths are printable: line
  * breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are not UTF-8 as \xNN, and a backslash as two; of
  * long ones only a part is shown. The words may change in later versions, so programs look at the status and at
- * kv_error_detail(). KV_NOTFOUND has no message of its own, because it happens in loops.
+ * kv_error_detail(). KV_NOTFOUND has no message of its own, because it happens in loops, unless a snapshot was not
+ * found.
  *
  * Bindings whose tasks move between threads must read the message before they give up the thread.
  *
@@ -657,8 +662,8 @@ KV_API KV_MUST_CHECK kv_status kv_db_delete(kv_db *db, kv_table table, const voi
 typedef struct kv_txn kv_txn;
 
 /**
- * How to begin a transaction; start from KV_TXN_OPTIONS_INIT. In this version, they change nothing about read
- * transactions.
+ * How to begin a transaction; start from KV_TXN_OPTIONS_INIT. The last three are for read transactions, and at most
+ * one of them can be given; the others change nothing about read transactions.
  */
 typedef struct kv_txn_options {
     /** sizeof(kv_txn_options), set by KV_TXN_OPTIONS_INIT. */
@@ -676,18 +681,34 @@ typedef struct kv_txn_options {
     int64_t wait_ms;
     /** Bytes of edits that are collected before they are applied; 0 = as the database was opened. */
     uint64_t write_memory;
+    /**
+     * With KV_READ, the name of a snapshot (kv_snapshot_create()): the transaction sees that state. {NULL, 0} = none.
+     * An empty name that is not NULL is KV_INVALID, since no snapshot has it, and so is that of a mark, whose state is
+     * not kept (kv_snapshot_ranges()).
+     */
+    kv_slice snapshot;
+    /**
+     * With KV_READ, the number of a commit: the transaction sees the newest state that is no newer, of those that are
+     * kept: the newest of all, and those of snapshots. 0 = none.
+     */
+    uint64_t commit;
+    /**
+     * With KV_READ, a time in nanoseconds since 1970 (UTC): the transaction sees the newest state that is no later, of
+     * those that are kept. 0 = none.
+     */
+    uint64_t time;
 } kv_txn_options;
 
 #define KV_TXN_OPTIONS_INIT \
-    {sizeof(kv_txn_options), 0, 0, 0, 0, 0}
+    {sizeof(kv_txn_options), 0, 0, 0, 0, 0, {NULL, 0}, 0, 0}
 
 /**
  * Begins a transaction.
  *
- * A read transaction sees the newest visible commit, and goes on seeing exactly that. A write transaction sees the
- * newest commit and what it writes itself. It waits until no other write transaction of the database is open, in any
- * process. If the disk is full and few pages are free, beginning one first makes pages free that only wait for a sync:
- * it syncs, and makes and syncs a commit that changes nothing.
+ * A read transaction sees the newest visible commit, or the earlier one that the options ask for, and goes on seeing
+ * exactly that. A write transaction sees the newest commit and what it writes itself. It waits until no other write
+ * transaction of the database is open, in any process. If the disk is full and few pages are free, beginning one first
+ * makes pages free that only wait for a sync: it syncs, and makes and syncs a commit that changes nothing.
  *
  * @param kind     KV_READ or KV_WRITE.
  * @param options  NULL = all defaults. Copied.
@@ -695,7 +716,8 @@ typedef struct kv_txn_options {
  * @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread
  *         was the last to use the open write transaction, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too
  *         many readers or handles); KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits);
- *         KV_NO_LOCKS; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+ *         KV_NO_LOCKS; KV_NOTFOUND (no snapshot has the name, or none is as old as the commit or the time); KV_TOO_BIG
+ *         (the name), KV_CORRUPT (the list of snapshots); KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_txn_options *options, kv_txn **txn);
 
@@ -740,8 +762,8 @@ KV_API KV_MUST_CHECK kv_status kv_txn_commit_async(kv_txn *txn, uint64_t *commit
 KV_API void kv_txn_abort(kv_txn *txn);
 
 /**
- * Moves a read transaction to the newest visible commit. Its cursors stay at their keys. Bytes that it returned are no
- * longer valid.
+ * Moves a read transaction to the newest visible commit, also one that sees an earlier state. Its cursors stay at
+ * their keys. Bytes that it returned are no longer valid.
  *
  * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still keep
  *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (the transaction goes on with
@@ -1262,7 +1284,10 @@ typedef struct kv_batch {
     uint32_t *ends;
     /** Room in `ends`, in strings. */
     size_t ends_size;
-    /** KV_KIND_... of each string, with room for ends_size; used by kv_get_packed(). May be NULL. */
+    /**
+     * KV_KIND_... of each string, with room for ends_size; used by kv_get_packed() and
+     * kv_diff_fill(). May be NULL.
+     */
     uint8_t *kinds;
     /** How many entries are wanted at most; 0 = as many as there is room for. */
     size_t limit;
@@ -1376,6 +1401,141 @@ KV_API KV_MUST_CHECK kv_status kv_put_packed(kv_txn *txn, kv_table table, const 
  */
 KV_API KV_MUST_CHECK kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags,
     size_t *done);
+
+/** @} */
+
+/* ==== Differences ============================================================================================= */
+
+/** @defgroup kv_differences Differences
+ * @{ */
+
+/** kv_change.kind: only the later state has the key. */
+#define KV_CHANGE_ADDED 1
+/** kv_change.kind: only the earlier state has the key. */
+#define KV_CHANGE_REMOVED 2
+/** kv_change.kind: both states have the key, with different values. */
+#define KV_CHANGE_CHANGED 3
+
+/**
+ * The difference of two states of a database. A kv_diff is used by one thread at a time, though not always by the same
+ * one.
+ */
+typedef struct kv_diff kv_diff;
+
+/** One change between two states, filled by kv_diff_next(); start from KV_CHANGE_INIT. */
+typedef struct kv_change {
+    /** sizeof(kv_change), set by KV_CHANGE_INIT. */
+    uint32_t struct_size;
+    /** KV_CHANGE_... */
+    uint32_t kind;
+    /** The key, valid until the next call on the kv_diff. */
+    kv_slice key;
+    /** The value before; (NULL, 0) if the key was added. Valid as a value of kv_get() in that transaction. */
+    kv_slice before;
+    /** The value after; (NULL, 0) if the key was removed. Valid as a value of kv_get() in that transaction. */
+    kv_slice after;
+} kv_change;
+
+#define KV_CHANGE_INIT \
+    {sizeof(kv_change), 0, {NULL, 0}, {NULL, 0}, {NULL, 0}}
+
+/** How many keys differ between two states, filled by kv_diff_count(); start from KV_DIFF_COUNTS_INIT. */
+typedef struct kv_diff_counts {
+    /** sizeof(kv_diff_counts), set by KV_DIFF_COUNTS_INIT. */
+    uint32_t struct_size;
+    /** Zero. */
+    uint32_t reserved;
+    /** Keys that only the later state has. */
+    uint64_t added;
+    /** Keys that only the earlier state has. */
+    uint64_t removed;
+    /** Keys that both states have, with different values. */
+    uint64_t changed;
+} kv_diff_counts;
+
+#define KV_DIFF_COUNTS_INIT \
+    {sizeof(kv_diff_counts), 0, 0, 0, 0}
+
+/**
+ * Opens the difference of a table in two states: the keys that were added, removed and changed, in order.
+ *
+ * Only pages that differ are read, so the time depends on how much was changed and not on how large the table is. A
+ * key whose value was written again as it was is no change. A loop over all changes:
+ *
+ *     kv_change change = KV_CHANGE_INIT;
+ *     while ((status = kv_diff_next(diff, &change)) == KV_OK) use(&change);
+ *     if (status != KV_NOTFOUND) return status;
+ *
+ * A table is found by its number: one that only one of the two states has is wholly added or removed. A table that was
+ * dropped and created again under its name has another number, so ask for the number of the name in each transaction
+ * (kv_table_open()), and for the difference of each. The difference of KV_TABLES tells which tables were created,
+ * dropped and renamed. The list of snapshots is part of no earlier state: if `before` reads a snapshot and `after` the
+ * newest commit, all of KV_SNAPSHOTS is added.
+ *
+ * A difference belongs to both transactions, and ends with the first of them that ends. If one of them is refreshed,
+ * or writes, the difference goes on behind the last key that it gave, in the new state.
+ *
+ * @param before  The transaction that sees the earlier state. It may also see the later one: added and removed then
+ *                change sides.
+ * @param after   The transaction that sees the later state, of the same database. One of the two may be a write
+ *                transaction, whose own writes count.
+ * @param range   NULL = the whole table, in ascending order. Copied, its direction included.
+ * @param diff    Receives the handle, which kv_diff_close() releases, or the end of one of the transactions.
+ * @return KV_OK; KV_NO_TABLE (neither transaction has the table); KV_INVALID (also: transactions of different
+ *         databases, or one write transaction twice); KV_TOO_BIG (a bound); KV_LIMIT; KV_BAD_HANDLE, KV_FORKED,
+ *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY.
+ */
+KV_API kv_status kv_diff_open(const kv_txn *before, const kv_txn *after, kv_table table, const kv_range *range,
+    kv_diff **diff);
+
+/** Closes a difference. One that is NULL or closed, or whose transaction has ended, is ignored. */
+KV_API void kv_diff_close(kv_diff *diff);
+
+/**
+ * Goes to the next change. After KV_CORRUPT, and after any other failure, the next call goes to the same change, and
+ * meets the same damage: no change is left out unseen. Damage in pages that are the same in both states is not met.
+ *
+ * @param change  Receives the change; start from KV_CHANGE_INIT.
+ * @return KV_OK; KV_NOTFOUND (there is no further change); KV_INVALID (struct_size); KV_BAD_HANDLE (also if a
+ *         transaction has ended), KV_FORKED; KV_BUSY (difference or write transaction in use by another thread);
+ *         KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile in both); KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (with a
+ *         write transaction: what it has collected is applied first, and may be written); KV_NO_MEMORY.
+ */
+KV_API kv_status kv_diff_next(kv_diff *diff, kv_change *change);
+
+/**
+ * Fills a batch with the next changes, as many as there is room for.
+ *
+ * @param batch  Receives key, value before, value after, key ... with KV_KIND_ABSENT in `kinds` for a value that is
+ *               not there, and otherwise KV_KIND_PRESENT. With KV_BATCH_VALUES: value before, value after. With
+ *               KV_BATCH_KEYS: one string for each change, with KV_CHANGE_... in `kinds`; no value is read then,
+ *               except for long ones that have to be compared.
+ * @return KV_OK; KV_NOTFOUND (there is no further change; `count` is 0 and `at_end` 1); KV_TOO_SMALL (there is no room
+ *         for a single change: `needed` tells its bytes, and `ends` needs room for its strings); KV_INVALID (batch);
+ *         otherwise as kv_diff_next(). After a failure, no change is left out: those that were found before it were
+ *         handed out by the call before.
+ */
+KV_API kv_status kv_diff_fill(kv_diff *diff, kv_batch *batch);
+
+/**
+ * Counts the changes of a table within a range. What only one of the two states has is counted without being read.
+ *
+ * @param range   NULL = the whole table. Its direction does not matter.
+ * @param counts  Receives the numbers; start from KV_DIFF_COUNTS_INIT.
+ * @return As kv_diff_open(); KV_INVALID (struct_size).
+ */
+KV_API kv_status kv_diff_count(const kv_txn *before, const kv_txn *after, kv_table table, const kv_range *range,
+    kv_diff_counts *counts);
+
+/**
+ * Tells whether two states are known to be the same, by the roots of their trees and without reading any entry.
+ *
+ * @param table  The table that is compared, or KV_NONE for all tables.
+ * @param same   Receives 1 if no entry differs. It receives 0 if pages differ; most likely entries do then, but they
+ *               may have been written again as they were (kv_diff_count() tells).
+ * @return As kv_diff_open(); never KV_TOO_BIG.
+ */
+KV_API kv_status kv_same(const kv_txn *before, const kv_txn *after, kv_table table, int32_t *same);
 
 /** @} */
 
@@ -1524,6 +1684,392 @@ KV_API void kv_buf_release(kv_buf *buffer);
 
 /** @} */
 
+/* ==== Snapshots =============================================================================================== */
+
+/** @defgroup kv_snapshots Snapshots
+ * @{ */
+
+/**
+ * kv_snapshot_options.flags: a snapshot of this name is dropped, if there is one. Without the flag,
+ * kv_snapshot_create() returns KV_EXISTS then.
+ */
+#define KV_SNAPSHOT_REPLACE 0x20000000
+
+/**
+ * kv_snapshot_options.flags and kv_snapshot_stat.flags: the snapshot cannot be dropped or replaced before
+ * kv_snapshot_keep() takes this back.
+ */
+#define KV_SNAPSHOT_KEEP 0x40000000
+
+/**
+ * kv_snapshot_options.flags and kv_snapshot_stat.flags: it is a mark, which keeps nothing. It cannot be read, but
+ * kv_snapshot_ranges() tells which ranges of keys have changed since. Excludes KV_SNAPSHOT_KEEP and KV_SNAPSHOT_YIELD.
+ */
+#define KV_SNAPSHOT_MARK 0x80000000
+
+/**
+ * kv_snapshot_options.flags and kv_snapshot_stat.flags: the snapshot becomes a mark when the policy of the file says
+ * so (kv_retention.yield_after, yield_pages), but not while it has KV_SNAPSHOT_KEEP.
+ */
+#define KV_SNAPSHOT_YIELD 128
+
+/** How to create a snapshot; start from KV_SNAPSHOT_OPTIONS_INIT. */
+typedef struct kv_snapshot_options {
+    /** sizeof(kv_snapshot_options), set by KV_SNAPSHOT_OPTIONS_INIT. */
+    uint32_t struct_size;
+    /** KV_SNAPSHOT_... flags; 0 = none. */
+    uint32_t flags;
+    /** Bytes that the program attaches to the snapshot, at most 1024. */
+    kv_slice note;
+} kv_snapshot_options;
+
+#define KV_SNAPSHOT_OPTIONS_INIT \
+    {sizeof(kv_snapshot_options), 0, {NULL, 0}}
+
+/** What is recorded of a snapshot, filled by kv_stat_snapshot(); start from KV_SNAPSHOT_STAT_INIT. */
+typedef struct kv_snapshot_stat {
+    /** sizeof(kv_snapshot_stat), set by KV_SNAPSHOT_STAT_INIT. */
+    uint32_t struct_size;
+    /** KV_SNAPSHOT_KEEP, KV_SNAPSHOT_YIELD, KV_SNAPSHOT_MARK. Later versions may have more flags. */
+    uint32_t flags;
+    /** Number of the commit whose state it is. */
+    uint64_t commit;
+    /** When that commit was made, in nanoseconds since 1970 (UTC). */
+    uint64_t time;
+    /**
+     * What tells this state from every other, also in copies of the file. All snapshots of one commit have the same.
+     */
+    uint8_t guid[16];
+    /**
+     * Pages of the file at that commit. 0 of a mark, and before the transaction is committed that has created the
+     * snapshot of itself.
+     */
+    uint64_t file_pages;
+    /** Pages in use at that commit; 0 as well if it is not known, because the snapshot is of what a reader saw. */
+    uint64_t used_pages;
+    /** The bytes that were attached to it, valid as a value of kv_get(). */
+    kv_slice note;
+    /** 1 = a commit has recorded it by itself (kv_history()). */
+    uint32_t automatic;
+    /** 0. */
+    uint32_t reserved;
+} kv_snapshot_stat;
+
+#define KV_SNAPSHOT_STAT_INIT \
+    {sizeof(kv_snapshot_stat), 0, 0, 0, {0}, 0, 0, {NULL, 0}, 0, 0}
+
+/**
+ * Called by kv_snapshot_ranges() for each range in which something may have changed. The range has KV_RANGE_FROM, but
+ * not if it begins with the least key of all, and KV_RANGE_BEFORE, but not if it goes on to the end of the table, and
+ * nothing else; it can be handed to kv_cursor_open() and kv_delete_range(), and is valid until the function returns.
+ * Returns 0 to go on; anything else ends the call with KV_CANCELLED.
+ */
+typedef int32_t (*kv_range_fn)(void *ctx, const kv_range *range);
+
+/**
+ * Which snapshots of a row stay, for kv_history() and kv_snapshot_thin(); start from KV_RETENTION_INIT.
+ *
+ * `last` keeps the newest ones. The other counts keep the newest of each of the last hours, days, weeks and months
+ * that have one; those begin by UTC, and weeks with Monday. A snapshot stays if one of the counts keeps it. Hours and
+ * days without a snapshot do not count, so that nothing goes because nobody has written for long.
+ */
+typedef struct kv_retention {
+    /** sizeof(kv_retention), set by KV_RETENTION_INIT. */
+    uint32_t struct_size;
+    /**
+     * For kv_history(): seconds from one snapshot to the next, at least 1; 0 = none are recorded, and the counts are
+     * 0, because only yield_after or yield_pages is wanted.
+     */
+    uint32_t interval;
+    /** How many of the newest stay; 0 = this count keeps none, as with those below. */
+    uint32_t last;
+    /** Of how many hours the newest stays. */
+    uint32_t hourly;
+    /** Of how many days the newest stays. */
+    uint32_t daily;
+    /** Of how many weeks the newest stays. */
+    uint32_t weekly;
+    /** Of how many months the newest stays. */
+    uint32_t monthly;
+    /**
+     * For kv_history(): a snapshot with KV_SNAPSHOT_YIELD becomes a mark with the first commit for which its state is
+     * so many seconds old, and not the newest any more; 0 = never. A clock that runs ahead makes marks too early.
+     */
+    uint32_t yield_after;
+    /**
+     * For kv_history(): the pages that all snapshots may keep. While they keep more, those with KV_SNAPSHOT_YIELD
+     * become marks, the oldest first and the next when its pages were given back, to which commits see.
+     * 0 = any number.
+     */
+    uint64_t yield_pages;
+} kv_retention;
+
+#define KV_RETENTION_INIT \
+    {sizeof(kv_retention), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/**
+ * The read-only list of the snapshots. It is read like any table: the keys are the names, and kv_stat_snapshot() tells
+ * what a value says. Keys that begin with a byte 0 are the library's own, so a list of all names is that of
+ * kv_range {KV_RANGE_FROM, from = "\1"}. Transactions that read a snapshot have no such table.
+ */
+#define KV_SNAPSHOTS 2
+
+/**
+ * Records a state of the database under a name: a named snapshot, which is what this chapter calls a snapshot. It is
+ * kept until it is dropped, and can be read as long (kv_txn_options.snapshot).
+ *
+ * Creating a snapshot costs as much as putting an entry, however large the database is, and readers and writers are as
+ * fast as before. The file grows by what later commits replace, because the snapshot still has it. There can be ten
+ * thousand snapshots and more. They belong to the file: a copy that kv_backup() makes has none.
+ *
+ * In a write transaction, the snapshot is of what the transaction is about to commit, with all that it writes before
+ * and after this call, and it exists from the commit on. Of a read transaction, it is what that sees. It is recorded
+ * at once then, in a commit of its own: the call waits for the end of an open write transaction and is durable as the
+ * database was opened.
+ *
+ * So a snapshot of the state before a change is not made in the transaction that makes the change. Make it of a read
+ * transaction, or in a write transaction of its own that is committed before the other one begins:
+ *
+ *     kv_txn_begin(db, KV_READ, NULL, &txn);
+ *     status = kv_snapshot_create(txn, KV_STR("before"), NULL);
+ *     kv_txn_abort(txn);
+ *
+ * @param name     1 to 512 bytes of any kind, the first of which is not 0.
+ * @param len      Bytes of the name.
+ * @param options  KV_SNAPSHOT_REPLACE, KV_SNAPSHOT_KEEP, KV_SNAPSHOT_MARK, KV_SNAPSHOT_YIELD, a note; NULL = all
+ *                 defaults. Copied. A snapshot that moves on with KV_SNAPSHOT_REPLACE cannot have KV_SNAPSHOT_KEEP,
+ *                 which refuses that.
+ * @return KV_OK; KV_EXISTS (without KV_SNAPSHOT_REPLACE); KV_INVALID (also with KV_SNAPSHOT_REPLACE, if the snapshot
+ *         that would be dropped has KV_SNAPSHOT_KEEP; KV_SNAPSHOT_MARK beside KV_SNAPSHOT_KEEP or KV_SNAPSHOT_YIELD);
+ *         KV_TOO_BIG (name, note); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (also if the wait for a write transaction is
+ *         over); KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_LIMIT (in a write transaction, these
+ *         can spoil it); for a read transaction also KV_READ_ONLY, KV_DEADLOCK, KV_CANCELLED, KV_NO_LOCKS,
+ *         KV_POISONED, KV_IN_DOUBT, as kv_db_put().
+ */
+KV_API KV_MUST_CHECK kv_status kv_snapshot_create(kv_txn *txn, const void *name, size_t len,
+    const kv_snapshot_options *options);
+
+/**
+ * Gives a snapshot another name. If another snapshot has this name already, it is dropped, so that the newest of a row
+ * of snapshots can be moved to its name in one step. An automatic one (kv_history()) is like others from then on.
+ *
+ * @param name    The name that the snapshot has.
+ * @param len     Bytes of the name.
+ * @param to      The name that it gets: 1 to 512 bytes of any kind, the first of which is not 0.
+ * @param to_len  Bytes of the new name.
+ * @return KV_OK; KV_NOTFOUND (no snapshot has the name); KV_INVALID (also if the snapshot that would be dropped has
+ *         KV_SNAPSHOT_KEEP); KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
+ *         KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_LIMIT (these can spoil the transaction).
+ */
+KV_API KV_MUST_CHECK kv_status kv_snapshot_rename(kv_txn *txn, const void *name, size_t len, const void *to,
+    size_t to_len);
+
+/**
+ * Drops a snapshot. Transactions that read it go on. What it alone had is given back by later commits, a part each, as
+ * soon as the drop is durable and nobody reads it any more; kv_reclaim() does not wait for those.
+ *
+ * @param name  The name of the snapshot.
+ * @param len   Bytes of the name.
+ * @return KV_OK; KV_NOTFOUND (no snapshot has the name); KV_INVALID (also if it has KV_SNAPSHOT_KEEP); otherwise as
+ *         kv_snapshot_rename().
+ */
+KV_API KV_MUST_CHECK kv_status kv_snapshot_drop(kv_txn *txn, const void *name, size_t len);
+
+/**
+ * Makes a mark of a snapshot: its name, commit, time, GUID and note stay, and what it alone had is given back as by
+ * kv_snapshot_drop(). A mark cannot be read, and keeps nothing; kv_snapshot_ranges() tells which ranges of keys have
+ * changed since. What is a mark already stays one.
+ *
+ * @param name  The name of the snapshot.
+ * @param len   Bytes of the name.
+ * @return As kv_snapshot_drop().
+ */
+KV_API KV_MUST_CHECK kv_status kv_snapshot_release(kv_txn *txn, const void *name, size_t len);
+
+/**
+ * Says whether a snapshot has KV_SNAPSHOT_KEEP, so that dropping or replacing it is refused.
+ *
+ * @param name  The name of the snapshot.
+ * @param len   Bytes of the name.
+ * @param keep  1 = it is to be kept; 0 = it can be dropped.
+ * @return KV_OK; KV_NOTFOUND (no snapshot has the name); KV_INVALID (keep is neither 0 nor 1; a mark); otherwise as
+ *         kv_snapshot_rename().
+ */
+KV_API KV_MUST_CHECK kv_status kv_snapshot_keep(kv_txn *txn, const void *name, size_t len, uint32_t keep);
+
+/**
+ * Tells what is recorded of a snapshot.
+ *
+ * @param name  The name of the snapshot.
+ * @param len   Bytes of the name.
+ * @param stat  Receives what is recorded; start from KV_SNAPSHOT_STAT_INIT.
+ * @return KV_OK; KV_NOTFOUND (no snapshot has the name); KV_NO_TABLE (the transaction itself reads a snapshot);
+ *         KV_INVALID; KV_TOO_BIG (name); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO; KV_TXN_FAILED.
+ */
+KV_API kv_status kv_stat_snapshot(const kv_txn *txn, const void *name, size_t len, kv_snapshot_stat *stat);
+
+/**
+ * Tells how many pages dropping snapshots would give back: those from one to another, with all that are of commits
+ * between theirs. It counts what no other snapshot and not the newest commit has; readers may still read it. With the
+ * same name twice, it is what one snapshot alone keeps. Snapshots of one commit count as one.
+ *
+ * Only what is counted is read of what is kept for snapshots, so the figure does not cost more when there are more of
+ * them. It is that of the newest commit, and takes a moment at which nobody writes, as kv_check() with
+ * KV_JOB_CHECK_SPACE. So it belongs to the database and not to a transaction.
+ *
+ * @param first      The name of a snapshot.
+ * @param first_len  Bytes of the name.
+ * @param last       The name of another one, or the same.
+ * @param last_len   Bytes of that name.
+ * @param pages      Receives the number of pages.
+ * @return KV_OK; KV_NOTFOUND (no snapshot has one of the names); KV_INVALID (also a mark); KV_TOO_BIG (name);
+ *         KV_BUSY (as kv_check() with KV_JOB_CHECK_SPACE, so also before wait_ms is over), KV_CANCELLED, KV_DEADLOCK
+ *         (as kv_txn_begin()); KV_TOO_NEW; KV_CORRUPT, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
+ *         KV_READ_ONLY (somebody writes, for whom a database that was opened read-only cannot wait); KV_BAD_HANDLE,
+ *         KV_FORKED.
+ */
+KV_API KV_MUST_CHECK kv_status kv_snapshot_cost(kv_db *db, const void *first, size_t first_len, const void *last,
+    size_t last_len, uint64_t *pages);
+
+/**
+ * Gives back what dropped snapshots alone had, as far as nobody reads it any more: the pages are free afterwards, for
+ * new data. Without this call, later commits do it, a part each. It makes commits that change nothing and are
+ * durable; other write transactions have their turns between them.
+ *
+ * @param freed  Receives how many pages were given back; may be NULL.
+ * @return KV_OK; KV_BUSY, KV_CANCELLED, KV_DEADLOCK (as kv_txn_begin()); KV_READ_ONLY; KV_NO_SPACE, KV_IO, KV_CORRUPT,
+ *         KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT, KV_IN_DOUBT, KV_POISONED (what was given back before stays so);
+ *         KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API KV_MUST_CHECK kv_status kv_reclaim(kv_db *db, uint64_t *freed);
+
+/**
+ * Tells in which ranges of keys of a table something may have changed since a snapshot or a mark, in ascending order.
+ * Outside of them all keys and values are what they were; no two of the ranges touch. So whoever has the former state
+ * gets the present one by deleting what he has in each range, and putting what the transaction has there.
+ *
+ * Nothing of the former state is needed, so a mark will do, which keeps nothing. Only branches are read that were
+ * written since, and no entry. The ranges are as wide as the pages in which something has changed: some ten entries to
+ * some hundred. kv_compact() counts as a change of what it moves. Where the former state is kept, kv_diff_open() tells
+ * the single keys.
+ *
+ * A table that is empty now, or was created since, is one range. One that was dropped since is in no transaction: the
+ * ranges of KV_TABLES tell between which names tables may have come, gone or been renamed.
+ *
+ * In a read transaction, the function may use it, but not end it. In a write transaction, its own writes count, and
+ * the function cannot use it (KV_BUSY).
+ *
+ * @param txn    A transaction, which does not itself read a snapshot.
+ * @param name   The name of the snapshot or mark.
+ * @param len    Bytes of the name.
+ * @param range  NULL = the whole table. What is outside of it is not told of; its direction does not matter.
+ * @param tell   Gets the ranges.
+ * @param ctx    Handed to tell.
+ * @return KV_OK; KV_NOTFOUND (no snapshot has the name); KV_NO_TABLE (also if the transaction reads a snapshot);
+ *         KV_CANCELLED (tell); KV_INVALID (also if tell is NULL); KV_TOO_BIG (name, a bound); KV_BAD_HANDLE,
+ *         KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_LIMIT.
+ */
+KV_API KV_MUST_CHECK kv_status kv_snapshot_ranges(const kv_txn *txn, const void *name, size_t len, kv_table table,
+    const kv_range *range, kv_range_fn tell, void *ctx);
+
+/**
+ * Makes a table, or the whole database, what a read transaction sees: goes back to a snapshot, to a commit that is
+ * kept, or to the state that a reader still has.
+ *
+ * The keys that differ are put and deleted in the write transaction as if the program did that. So this takes as long
+ * as the changes took that are taken back, and not as long as the database is large; it counts when the transaction is
+ * committed; and it is as well a commit that one can go back behind. What the write transaction has written itself is
+ * taken back too. Long values are copied. Snapshots stay, also those of later states, and readers see what they saw.
+ * There is one write transaction at a time, so no other one's changes are in the way: KV_CONFLICT is not answered.
+ *
+ *     kv_txn_options options = KV_TXN_OPTIONS_INIT;
+ *     options.snapshot.data = "before", options.snapshot.len = 6;
+ *     if ((status = kv_txn_begin(db, KV_READ, &options, &from)) != KV_OK) return status;
+ *     if ((status = kv_txn_begin(db, KV_WRITE, NULL, &txn)) == KV_OK) {
+ *         status = kv_revert(txn, from, KV_NONE, NULL);
+ *         if (status == KV_OK) status = kv_txn_commit(txn, NULL);
+ *         else kv_txn_abort(txn);
+ *     }
+ *     kv_txn_abort(from);
+ *
+ * A table is gone back to with its name and its note. It is found by its number: it is dropped if `from` does not have
+ * it, and comes back under its number if it was dropped since. With KV_NONE, this is done with all tables.
+ *
+ * KV_NONE is everything here, and not nothing. A variable that a program sets to KV_NONE is still that after a
+ * kv_table_open() that fails: check its status, or the whole database is gone back to.
+ *
+ * What there was before the call is kept by no snapshot of its own, so create one (kv_snapshot_create()) where the way
+ * back may be wanted.
+ *
+ * @param from     The read transaction that sees the state, of the same database.
+ * @param table    The table, or KV_NONE for all tables and their names.
+ * @param changed  Receives how many keys were added, removed and changed, in all tables; may be NULL.
+ * @return KV_OK; KV_NO_TABLE (neither transaction has the table); KV_EXISTS (another table has the name that this one
+ *         would get back); KV_READ_ONLY (also KV_TABLES and KV_SNAPSHOTS); KV_INVALID (`from` is a write transaction,
+ *         or of another database); KV_UNSUPPORTED (a table of a newer version differs); KV_BAD_HANDLE, KV_FORKED,
+ *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT (also if only `from` sees the page), KV_IO, KV_NO_SPACE, KV_NO_MEMORY,
+ *         KV_LIMIT (these can spoil the transaction).
+ */
+KV_API KV_MUST_CHECK kv_status kv_revert(kv_txn *txn, const kv_txn *from, kv_table table, uint64_t *changed);
+
+/**
+ * Has commits record snapshots by themselves from now on, or no more.
+ *
+ * The policy belongs to the file. From the commit of this transaction on, each commit of any process, when the newest
+ * automatic snapshot is older than the interval, records one of what it commits, and drops those of the automatic ones
+ * that do not stay, in the same commit. The name says when that was, as `auto/2026-11-30T12:00:00Z`. Snapshots that
+ * programs have created, those that got another name, and those with KV_SNAPSHOT_KEEP are not dropped. While nobody
+ * commits, nothing is recorded; a commit for which nothing is due costs what it did. A backup has no policy.
+ *
+ * With yield_after or yield_pages, commits also make marks of snapshots with KV_SNAPSHOT_YIELD: of one that is too
+ * old, and of the oldest when snapshots keep too much. So what was forgotten does not make the file grow without end.
+ *
+ * While there is an automatic snapshot of a later time than now, because the clock was set back, none is dropped.
+ *
+ * The call replaces the policy as a whole. If fewer stay than before, the others are dropped with the next one that is
+ * recorded. Those with KV_SNAPSHOT_KEEP count among those that stay. Without a policy, the automatic ones are dropped
+ * as others are, and kv_snapshot_thin() with the prefix `auto/` drops all but one.
+ *
+ * A snapshot of the name that an automatic one would get is left alone, and none is recorded in that second. So
+ * programs give names that do not begin with `auto/`.
+ *
+ * @param policy  The interval and what stays; NULL = commits record none from now on, and those that are there stay.
+ * @return KV_OK; KV_INVALID (an interval of which nothing stays; counts without an interval; nothing at all);
+ *         KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
+ *         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_LIMIT (these can spoil the transaction).
+ */
+KV_API KV_MUST_CHECK kv_status kv_history(kv_txn *txn, const kv_retention *policy);
+
+/**
+ * Tells by which policy commits record snapshots by themselves.
+ *
+ * @param policy  Receives the policy; start from KV_RETENTION_INIT.
+ * @return KV_OK; KV_NOTFOUND (they record none); KV_NO_TABLE (the transaction itself reads a snapshot); KV_INVALID;
+ *         KV_TOO_NEW (a newer version has set the policy, and this one does not follow it); KV_BAD_HANDLE, KV_FORKED,
+ *         KV_BUSY; KV_CORRUPT, KV_IO; KV_TXN_FAILED.
+ */
+KV_API kv_status kv_stat_history(const kv_txn *txn, kv_retention *policy);
+
+/**
+ * Drops the snapshots of a row that do not stay. Those with KV_SNAPSHOT_KEEP do, and count among those that stay.
+ * Marks are left alone, and do not count.
+ *
+ * The row is all that the prefix fits, whoever has made it. With prefix_len 0 that is every snapshot of the file:
+ * those of other programs, those of kv_history(), and one in which a follower of changes has recorded how far it is.
+ *
+ * @param prefix      What the names of the row begin with.
+ * @param prefix_len  Bytes of it; 0 = all snapshots of the file.
+ * @param retention   What stays; the interval does not count.
+ * @param dropped     Receives how many snapshots were dropped; may be NULL.
+ * @return KV_OK; KV_INVALID (also if nothing would stay); KV_TOO_BIG (prefix); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,
+ *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_LIMIT (these can spoil the
+ *         transaction).
+ */
+KV_API KV_MUST_CHECK kv_status kv_snapshot_thin(kv_txn *txn, const void *prefix, size_t prefix_len,
+    const kv_retention *retention, uint64_t *dropped);
+
+/** @} */
+
 /* ==== Maintenance ============================================================================================= */
 
 /** @defgroup kv_maintenance Maintenance
@@ -1623,7 +2169,10 @@ typedef struct kv_check_report {
     uint64_t tree_pages;
     /** Pages of long values and keys. */
     uint64_t overflow_pages;
-    /** Pages that nobody needs now, or that nobody will need soon. */
+    /**
+     * Pages that nobody needs now, or that nobody will need soon, and those that snapshots keep but that are not put
+     * aside for them yet.
+     */
     uint64_t dead_pages;
     /** Number of faults that were found. */
     uint64_t faults;
@@ -1632,16 +2181,80 @@ typedef struct kv_check_report {
      * lead to them are damaged. They are no faults of their own.
      */
     uint64_t unaccounted_pages;
+    /**
+     * With KV_JOB_CHECK_SPACE: pages that are put aside for snapshots, which alone have them; not among the dead ones.
+     */
+    uint64_t parked_pages;
+    /** With KV_JOB_CHECK_SPACE: number of the snapshots, all of which were checked. */
+    uint64_t snapshots;
 } kv_check_report;
 
 #define KV_CHECK_REPORT_INIT \
-    {sizeof(kv_check_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(kv_check_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /**
  * Takes the next bytes of a stream, all of them. Returns 0, or an errno, which ends the job with KV_IO (or
  * KV_NO_SPACE).
  */
 typedef int32_t (*kv_write_fn)(void *ctx, const void *data, size_t len);
+
+/** How kv_compact() gives space back; start from KV_COMPACT_OPTIONS_INIT. */
+typedef struct kv_compact_options {
+    /** sizeof(kv_compact_options), set by KV_COMPACT_OPTIONS_INIT. */
+    uint32_t struct_size;
+    /**
+     * 1 = pages stay where they are, and only what is free at the end of the file already is cut off; 0 = what lives
+     * at the end moves to free pages before it first.
+     */
+    uint32_t stay;
+    /**
+     * 1 = the room of free runs of 1 MiB and more that stay inside the file is given back to the file system, too. The
+     * file is as long as without, and takes less of the disk; writing there again costs a little more. 0 = it is not.
+     */
+    uint32_t punch;
+    /** 0. */
+    uint32_t reserved;
+    /**
+     * Called with the progress: pages that are done, of those that are to be moved. No write lock is held meanwhile.
+     * NULL = nobody is told.
+     */
+    kv_progress_fn progress;
+    /** Handed to progress. */
+    void *ctx;
+} kv_compact_options;
+
+#define KV_COMPACT_OPTIONS_INIT \
+    {sizeof(kv_compact_options), 0, 0, 0, NULL, NULL}
+
+/** What kv_compact() did, and what was in its way; start from KV_COMPACT_REPORT_INIT. */
+typedef struct kv_compact_report {
+    /** sizeof(kv_compact_report), set by KV_COMPACT_REPORT_INIT. */
+    uint32_t struct_size;
+    /** 0. */
+    uint32_t reserved;
+    /** Pages of the newest commit before. */
+    uint64_t pages_before;
+    /** Pages of the newest commit afterwards. The file is longer if held_commit is in the way. */
+    uint64_t pages_after;
+    /** Pages that were moved. */
+    uint64_t moved_pages;
+    /** Bytes by which the file became shorter. */
+    uint64_t cut_bytes;
+    /** Bytes of room inside the file that the file system got back. What had no room before does not count. */
+    uint64_t punched_bytes;
+    /** Dead pages that readers still see, as far as is known. They stay where they are. */
+    uint64_t pending_pages;
+    /** Dead pages that snapshots keep. They stay where they are. */
+    uint64_t parked_pages;
+    /**
+     * The commit of a reader that must end before the file can become as small as it might, as in
+     * kv_reader_info.commit; 0 = no reader is in the way.
+     */
+    uint64_t held_commit;
+} kv_compact_report;
+
+#define KV_COMPACT_REPORT_INIT \
+    {sizeof(kv_compact_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** What kv_salvage() counted; start from KV_SALVAGE_REPORT_INIT. */
 typedef struct kv_salvage_report {
@@ -1686,10 +2299,11 @@ typedef struct kv_salvage_report {
  * @param ctx       Handed to on_fault.
  * @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
  * @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
- *         (the wait_ms of the database ended before the write transaction, or commits come too fast), KV_DEADLOCK
- *         (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what
- *         this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction);
- *         KV_BAD_HANDLE, KV_FORKED.
+ *         (the wait_ms of the database ended before the write transaction; or, also before wait_ms is over, each of
+ *         1,000 commits was replaced by another one before it could be looked at), KV_DEADLOCK (this thread has a
+ *         write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what this one does not
+ *         know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction); KV_BAD_HANDLE,
+ *         KV_FORKED.
  */
 KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
     kv_check_report *report);
@@ -1755,6 +2369,32 @@ KV_API KV_MUST_CHECK kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn w
 KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
 
 /**
+ * Makes the file smaller while it is in use: moves what lives at its end to free pages before it, and cuts the file
+ * where its newest commit ends then. (A compact copy in another file is what kv_backup() makes with KV_JOB_COMPACT.)
+ *
+ * Others go on reading and writing, in all processes. The call makes commits that change nothing and are durable when
+ * it returns; other write transactions have their turns between them. What readers and snapshots see stays where it
+ * is: the report tells how many pages that are. The file is not cut below a reader that began before the pages moved;
+ * held_commit names its commit then, and a later call does the rest when that reader has ended (kv_reader_at() tells
+ * whose it is).
+ *
+ * Where pages must move, about 0.7 MB are written for each MB that is given back. Nothing moves if the file would not
+ * become shorter by a 64th of it. Without this call, a commit that finds an eighth of the file (1 MiB at least) free
+ * at its end cuts that off by itself, but moves nothing.
+ *
+ * A write transaction that `progress` begins must have ended when it returns, because this call would wait for it.
+ *
+ * @param options  stay, punch, progress; NULL = all defaults.
+ * @param report   Filled after KV_OK; start from KV_COMPACT_REPORT_INIT. May be NULL.
+ * @return KV_OK: look at the report; KV_INVALID (stay or punch is neither 0 nor 1, the reserved field is not 0,
+ *         struct_size); KV_CANCELLED (progress, or as kv_txn_begin()), KV_BUSY, KV_DEADLOCK (as kv_txn_begin());
+ *         KV_READ_ONLY; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT, KV_IN_DOUBT, KV_POISONED
+ *         (the content is the same after each failure, and what was given back before stays so); KV_BAD_HANDLE,
+ *         KV_FORKED.
+ */
+KV_API KV_MUST_CHECK kv_status kv_compact(kv_db *db, const kv_compact_options *options, kv_compact_report *report);
+
+/**
  * Saves what can be read of a damaged database into a new one, and tells what is lost.
  *
  * The damaged file is only read; it need not be possible to open it as a database, nor to lock it. Its newest readable
@@ -1795,7 +2435,7 @@ typedef struct kv_db_stat {
     uint32_t page_size;
     /** Pages of the file at the newest visible commit; times page_size, its bytes. */
     uint64_t pages;
-    /** Pages that nobody needs, as far as it is known without reading all bookkeeping. */
+    /** Pages that nobody needs, as far as it is known without reading all bookkeeping: none right after opening. */
     uint64_t free_pages;
     /** Pages that died but are still needed by a reader or until the next sync, as far as it is known. */
     uint64_t pending_pages;
@@ -1837,16 +2477,34 @@ typedef struct kv_db_stat {
      */
     uint32_t writer;
     /**
-     * 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another
-     * process has committed since this one last wrote, or had the database open already when this one opened it.
+     * 1 if `free_pages`, `pending_pages` and `parked_pages` are of the newest visible commit. 0 if they are not,
+     * because another process has committed since this one last wrote, or had the database open already when this one
+     * opened it.
      */
     uint32_t dead_pages_known;
     /** Milliseconds since the process `writer` began the write transaction. */
     uint64_t writer_ms;
+    /**
+     * Pages that died but that snapshots still have, besides those of `pending_pages`, as far as it is known: those
+     * that are put aside for snapshots in the file, and others that this process has met when it wrote. One that it
+     * has not met yet is among `pending_pages`.
+     */
+    uint64_t parked_pages;
+    /**
+     * Pages that scans, differences and readers of long values announced since this process opened the file: the
+     * system was told to read them ahead, because they did not seem to be in memory. One that is announced again after
+     * it was read counts again. Checks and backups are not counted, which read all that they announce.
+     */
+    uint64_t announced_pages;
+    /**
+     * Those of `announced_pages` that were read afterwards, by whatever call of this process. If they are much fewer,
+     * scans end soon after they began.
+     */
+    uint64_t announced_pages_used;
 } kv_db_stat;
 
 #define KV_DB_STAT_INIT \
-    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Which database a handle stands for, filled by kv_db_identity(); start from KV_IDENTITY_INIT. */
 typedef struct kv_identity {

@@ -21,12 +21,12 @@
  *  2. Bytes go in and come out as std::string_view. Nothing keeps a view that it is given, not even a cursor or a scan.
  *     A kv::range does: it is a description, and its bytes must live until it was used.
  *  3. Lifetimes. A view of a value is valid until its transaction ends or is refreshed, and in a write transaction only
- *     until the next write. A view of a key from a cursor or a scan is valid until its next step. Make a std::string of
- *     what lives longer.
- *  4. Ownership. Databases, transactions, cursors, scans and writers can be moved and not copied, and release what they
- *     own when they are destroyed, in any order. A kv::table is a number in a transaction and owns nothing; a
- *     kv::buffer counts its references. An object that was moved from, closed or ended throws KV_BAD_HANDLE when it is
- *     used. handle() gives what kv.h takes, for calls that are not here.
+ *     until the next write. A view of a key from a cursor, a scan or a difference is valid until its next step. Make a
+ *     std::string of what lives longer.
+ *  4. Ownership. Databases, transactions, cursors, scans, differences and writers can be moved and not copied, and
+ *     release what they own when they are destroyed, in any order. A kv::table is a number in a transaction and owns
+ *     nothing; a kv::buffer counts its references. An object that was moved from, closed or ended throws KV_BAD_HANDLE
+ *     when it is used. handle() gives what kv.h takes, for calls that are not here.
  *  5. Callbacks may throw. The call ends then, and the exception comes out of it.
  */
 #ifndef KV_HPP
@@ -59,7 +59,9 @@ namespace kv {
 enum class table_id : kv_table {
     main = KV_MAIN,
     /** The table whose keys are the names of the others. */
-    tables = KV_TABLES
+    tables = KV_TABLES,
+    /** The table whose keys are the names of the snapshots. */
+    snapshots = KV_SNAPSHOTS
 };
 
 /* ==== Errors ================================================================================================== */
@@ -341,6 +343,16 @@ struct job {
     std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
 };
 
+/** How a file is made smaller while others use it. */
+struct compact_options {
+    /** Whether pages stay where they are, so that only what is free at the end of the file is cut off. */
+    bool stay = false;
+    /** Whether the room of free runs inside the file is given back to the file system, too. */
+    bool punch = false;
+    /** As job::progress. */
+    std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
+};
+
 /** Called for each fault that is found, which is valid during the call. If it throws, the job ends. May be empty. */
 using fault_function = std::function<void(const kv_fault &fault)>;
 
@@ -561,6 +573,63 @@ private:
     Item item_ = {};
 };
 
+/* ==== Differences ============================================================================================= */
+
+/** A change between two states: a key, and its values before and after, one of which may be missing. */
+struct change {
+    /** KV_CHANGE_... */
+    std::uint32_t kind;
+    /** The key, valid until the next call on the difference. */
+    std::string_view key;
+    /** The value before; nothing if the key was added. */
+    std::optional<std::string_view> before;
+    /** The value after; nothing if the key was removed. */
+    std::optional<std::string_view> after;
+};
+
+/** The changes of a table between two transactions, in order. It ends with the first of them that ends. */
+class difference {
+public:
+    /** Takes a handle over. */
+    difference(kv_db *db, kv_diff *handle) noexcept : db_(db), handle_(handle) {}
+    difference(difference &&other) noexcept : db_(other.db_), handle_(std::exchange(other.handle_, nullptr)) {}
+    difference &operator=(difference &&other) noexcept
+    {
+        if (this != &other) {
+            kv_diff_close(handle_);
+            db_ = other.db_;
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
+        return *this;
+    }
+    ~difference() { kv_diff_close(handle_); }
+
+    /** Goes to the next change; nothing if there is none. */
+    std::optional<change> next()
+    {
+        kv_change found = KV_CHANGE_INIT;
+        if (!detail::ok_or(KV_NOTFOUND, kv_diff_next(handle_, &found), {db_, handle_})) {
+            return std::nullopt;
+        }
+        return change{found.kind, view(found.key), some(found.before), some(found.after)};
+    }
+    /** Fills a batch with the next changes; false if none is left. Throws KV_TOO_SMALL if there is no room for one. */
+    bool fill(kv_batch &batch) { return detail::ok_or(KV_NOTFOUND, kv_diff_fill(handle_, &batch), {db_, handle_}); }
+
+    /** Closes the difference, as its destructor does. */
+    void close() noexcept { kv_diff_close(std::exchange(handle_, nullptr)); }
+    kv_diff *handle() const noexcept { return handle_; }
+
+private:
+    static std::optional<std::string_view> some(const kv_slice &value)
+    {
+        return value.data != nullptr ? std::optional<std::string_view>(view(value)) : std::nullopt;
+    }
+
+    kv_db *db_;
+    kv_diff *handle_;
+};
+
 /* ==== Long and retained values ================================================================================ */
 
 /** A value that is written in parts. If it is destroyed unfinished, the value is given up. */
@@ -752,6 +821,30 @@ public:
         return result;
     }
     bool empty() const { return count() == 0; }
+
+    /**
+     * Hands each range of keys to `function(const kv::range &)` in which something may have changed since a snapshot or
+     * mark, in ascending order. The bytes of its bounds live until the function returns.
+     */
+    template <class Function>
+    void changed_ranges(std::string_view snapshot, Function &&function, const range &keys = {}) const
+    {
+        auto give = [&](const kv_range &changed) {
+            range given;
+            given = (changed.flags & KV_RANGE_FROM) != 0 ? given.from(view(changed.from)) : given;
+            given = (changed.flags & KV_RANGE_BEFORE) != 0 ? given.before(view(changed.to)) : given;
+            function(static_cast<const range &>(given));
+        };
+        detail::callback<decltype(give)> out{give};
+        kv_range_fn call = [](void *ctx, const kv_range *changed) {
+            return static_cast<detail::callback<decltype(give)> *>(ctx)->call(1, *changed);
+        };
+        kv_status status =
+            kv_snapshot_ranges(txn_, snapshot.data(), snapshot.size(), number_, keys.get(), call, &out);
+        out.finish();
+        ok(status);
+    }
+
     /** Counts the entries whose keys are less than `key`. */
     std::uint64_t rank(std::string_view key) const
     {
@@ -759,6 +852,23 @@ public:
         ok(kv_rank(txn_, number_, key.data(), key.size(), &result));
         return result;
     }
+
+    /** The changes of this table since another transaction, which is given as itself or as any table of it. */
+    [[nodiscard]] difference changes_since(const table &before, const range &keys = {}) const
+    {
+        kv_diff *handle = nullptr;
+        ok(kv_diff_open(before.txn_, txn_, number_, keys.get(), &handle));
+        return difference(db_, handle);
+    }
+    /** Counts these changes. */
+    kv_diff_counts count_changes_since(const table &before, const range &keys = {}) const
+    {
+        kv_diff_counts counts = KV_DIFF_COUNTS_INIT;
+        ok(kv_diff_count(before.txn_, txn_, number_, keys.get(), &counts));
+        return counts;
+    }
+    /** Whether this table is known to be the same as in another transaction, without reading an entry. */
+    bool is_same_since(const table &before) const { return is_same(before, number_); }
 
     /** Puts an entry. What the flags demand is thrown as KV_EXISTS, KV_NOTFOUND or KV_ORDER. */
     void put(std::string_view key, std::string_view value, std::uint32_t flags = 0)
@@ -889,6 +999,12 @@ protected:
     detail::subject about() const noexcept { return {db_, txn_}; }
     void ok(kv_status status) const { detail::ok(status, about()); }
     bool found(kv_status status) const { return detail::ok_or(KV_NOTFOUND, status, about()); }
+    bool is_same(const table &before, kv_table number) const
+    {
+        std::int32_t same = 0;
+        ok(kv_same(before.txn_, txn_, number, &same));
+        return same != 0;
+    }
 
     kv_db *db_;
     kv_txn *txn_;
@@ -910,7 +1026,7 @@ private:
 
 /* ==== Transactions ============================================================================================ */
 
-/** How to begin a write transaction: kv_txn_options with its defaults. */
+/** How to begin a transaction: kv_txn_options with its defaults. */
 struct transaction_options : kv_txn_options {
     transaction_options() noexcept : kv_txn_options(KV_TXN_OPTIONS_INIT) {}
 };
@@ -951,6 +1067,18 @@ public:
     }
     /** Moves a read transaction to the newest commit. Views that it returned are no longer valid. */
     void refresh() { ok(kv_txn_refresh(txn_)); }
+    /** Whether all tables are known to be the same as in another transaction, without reading an entry. */
+    bool all_is_same_since(const transaction &before) const { return is_same(before, KV_NONE); }
+    /**
+     * Makes all tables what a read transaction of the same database sees, and returns how many keys differed. Table
+     * objects stay valid if their tables do.
+     */
+    std::uint64_t revert(const transaction &from) { return revert_table(from, KV_NONE); }
+    /** Makes a table what a read transaction sees, with its name and note. */
+    std::uint64_t revert(const transaction &from, const table &only) 
+    {
+        return revert_table(from, static_cast<kv_table>(only.number()));
+    }
     /** The number of the commit that is read. */
     std::uint64_t id() const
     {
@@ -991,6 +1119,63 @@ public:
     {
         std::vector<std::string> names;
         for (std::string_view name : table_at(table_id::tables).keys()) {
+            names.emplace_back(name);
+        }
+        return names;
+    }
+
+    /** Records a snapshot: of what this transaction is about to commit, or of what it sees, in a commit of its own. */
+    void create_snapshot(std::string_view name, std::uint32_t flags = 0, std::string_view note = {})
+    {
+        kv_snapshot_options options = KV_SNAPSHOT_OPTIONS_INIT;
+        options.flags = flags;
+        options.note = slice(note);
+        ok(kv_snapshot_create(txn_, name.data(), name.size(), &options));
+    }
+    /** Gives a snapshot another name; a snapshot that has the name already is dropped. */
+    void rename_snapshot(std::string_view name, std::string_view to)
+    {
+        ok(kv_snapshot_rename(txn_, name.data(), name.size(), to.data(), to.size()));
+    }
+    /** Drops a snapshot; false if there is none of this name. */
+    bool drop_snapshot(std::string_view name) { return found(kv_snapshot_drop(txn_, name.data(), name.size())); }
+    /** Makes a mark of a snapshot, of which nothing is kept; changed_ranges() tells what has changed since. */
+    void release_snapshot(std::string_view name) { ok(kv_snapshot_release(txn_, name.data(), name.size())); }
+    /** Says whether a snapshot is to be kept, so that dropping it throws KV_INVALID. */
+    void keep_snapshot(std::string_view name, bool keep = true)
+    {
+        ok(kv_snapshot_keep(txn_, name.data(), name.size(), keep ? 1 : 0));
+    }
+    /** What is recorded of a snapshot; nothing if there is none of this name. */
+    std::optional<kv_snapshot_stat> stat_snapshot(std::string_view name) const
+    {
+        kv_snapshot_stat stat = KV_SNAPSHOT_STAT_INIT;
+        bool there = found(kv_stat_snapshot(txn_, name.data(), name.size(), &stat));
+        return there ? std::optional<kv_snapshot_stat>(stat) : std::nullopt;
+    }
+    /** Has commits record snapshots by themselves from now on, and drop those that do not stay. */
+    void set_history(const kv_retention &policy) { ok(kv_history(txn_, &policy)); }
+    /** Has commits record none any more. */
+    void end_history() { ok(kv_history(txn_, nullptr)); }
+    /** The policy by which commits record snapshots by themselves; nothing if they record none. */
+    std::optional<kv_retention> history() const
+    {
+        kv_retention policy = KV_RETENTION_INIT;
+        bool there = found(kv_stat_history(txn_, &policy));
+        return there ? std::optional<kv_retention>(policy) : std::nullopt;
+    }
+    /** Drops the snapshots whose names begin with this, but for those that stay; returns how many. */
+    std::uint64_t thin_snapshots(std::string_view prefix, const kv_retention &retention)
+    {
+        std::uint64_t dropped = 0;
+        ok(kv_snapshot_thin(txn_, prefix.data(), prefix.size(), &retention, &dropped));
+        return dropped;
+    }
+    /** The names of the snapshots. */
+    std::vector<std::string> snapshot_names() const
+    {
+        std::vector<std::string> names;
+        for (std::string_view name : table_at(table_id::snapshots).keys(kv::from("\1"))) {
             names.emplace_back(name);
         }
         return names;
@@ -1076,6 +1261,12 @@ private:
         running.finish();
         detail::ok(status, of);
     }
+    std::uint64_t revert_table(const transaction &from, kv_table number)
+    {
+        std::uint64_t changed = 0;
+        ok(kv_revert(txn_, from.txn_, number, &changed));
+        return changed;
+    }
     std::uint64_t end(kv_status (*function)(kv_txn *, std::uint64_t *))
     {
         std::uint64_t number = 0;
@@ -1099,11 +1290,17 @@ struct is_view<std::string_view> : std::true_type {};
 template <>
 struct is_view<kv_slice> : std::true_type {};
 template <>
+struct is_view<kv_snapshot_stat> : std::true_type {};
+template <>
 struct is_view<entry> : std::true_type {};
 template <>
 struct is_view<table> : std::true_type {};
 template <>
 struct is_view<cursor> : std::true_type {};
+template <>
+struct is_view<change> : std::true_type {};
+template <>
+struct is_view<difference> : std::true_type {};
 template <class Item>
 struct is_view<scan<Item>> : std::true_type {};
 template <class Type>
@@ -1180,6 +1377,14 @@ public:
 
     /** Begins a read transaction, which sees the newest commit for as long as it lasts. */
     [[nodiscard]] transaction read() const { return begin(KV_READ, nullptr); }
+    [[nodiscard]] transaction read(const kv_txn_options &how) const { return begin(KV_READ, &how); }
+    /** Begins a read transaction that sees a snapshot. Throws KV_NOTFOUND if there is none of this name. */
+    [[nodiscard]] transaction read_snapshot(std::string_view name) const
+    {
+        transaction_options how;
+        how.snapshot = slice(name.data() != nullptr ? name : std::string_view("")); // an empty name is refused
+        return begin(KV_READ, &how);
+    }
     /** Begins a write transaction, when no other one is open. */
     [[nodiscard]] transaction write() { return begin(KV_WRITE, nullptr); }
     [[nodiscard]] transaction write(const kv_txn_options &how) { return begin(KV_WRITE, &how); }
@@ -1262,6 +1467,39 @@ public:
 
     /** Makes every commit durable that was made before the call. */
     void sync() { detail::ok(kv_sync(handle_), about()); }
+    /** How many pages come free if two snapshots are dropped, with all that are of commits between theirs. */
+    std::uint64_t snapshot_cost(std::string_view first, std::string_view last) const
+    {
+        std::uint64_t pages = 0;
+        detail::ok(kv_snapshot_cost(handle_, first.data(), first.size(), last.data(), last.size(), &pages), about());
+        return pages;
+    }
+    /** What one snapshot alone keeps. */
+    std::uint64_t snapshot_cost(std::string_view name) const { return snapshot_cost(name, name); }
+    /** Gives back what dropped snapshots alone had, and returns how many pages that were. */
+    std::uint64_t reclaim()
+    {
+        std::uint64_t freed = 0;
+        detail::ok(kv_reclaim(handle_, &freed), about());
+        return freed;
+    }
+    /** Makes the file smaller while others use it. The report tells what was in the way. */
+    kv_compact_report compact(const compact_options &how = {})
+    {
+        job told;
+        told.progress = how.progress;
+        detail::running_job running(told);
+        kv_compact_options options = KV_COMPACT_OPTIONS_INIT;
+        kv_compact_report report = KV_COMPACT_REPORT_INIT;
+        options.stay = how.stay;
+        options.punch = how.punch;
+        options.progress = running.options()->progress;
+        options.ctx = running.options()->ctx;
+        kv_status status = kv_compact(handle_, &options, &report);
+        running.finish();
+        detail::ok(status, about());
+        return report;
+    }
     /** The newest commits, whichever process made them. */
     commits newest_commit() const
     {

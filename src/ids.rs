@@ -149,7 +149,7 @@ impl TableId {
     pub const MAIN: TableId = TableId(0);
     /// The list of the named tables, which is a read-only table: name -> number (8 bytes, little-endian).
     pub const NAMES: TableId = TableId(1);
-    /// The list of snapshots, which later versions will have. Its root is not in the catalogue.
+    /// The list of the named snapshots, which is a read-only table. Its root is not in the catalogue.
     pub const SNAPSHOTS: TableId = TableId(2);
     /// The least number of a named table. All smaller numbers have a fixed meaning or get one in later versions.
     pub const FIRST_NAMED: TableId = TableId(256);

@@ -37,6 +37,7 @@
 //! | read a snapshot              | [`ReadTxn`], [`Reader`]                                     |
 //! | write                        | [`WriteTxn`], [`WriteOptions`], [`PutMode`], [`Durability`] |
 //! | go through a range of keys   | [`Cursor`], [`Range`], [`Seek`]                             |
+//! | see what has changed         | [`Difference`], [`same()`]                                  |
 //! | keep several tables          | [`WriteTxn::table_create`], [`Reader::table`], [`TableId`]  |
 //! | write a very long value      | [`ValueWriter`], [`Reader::read_value`]                     |
 //! | prove that a file is whole   | [`Db::check`], [`Db::check_reporting`], [`CheckReport`]     |
@@ -127,10 +128,14 @@ mod util;
 #[cfg(feature = "internals")]
 pub mod util;
 
-pub use catalogue::{NAME_MAX, NOTE_MAX};
+pub use catalogue::{Retention, NAME_MAX, NOTE_MAX};
+#[doc(hidden)]
+pub use db::OTHER_DATABASE;
+pub use db::{same, Change, ChangeCounts, ChangeKind, Difference};
+pub use db::{ChangedRange, FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 pub use db::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
-pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
+pub use db::{ReadAt, SnapshotInfo, SnapshotOptions};
 #[doc(hidden)]
 pub use error::table_called;
 pub use error::{Conflict, Corruption, Detail, Error, FaultKind, Foreign, MissingTable, Result};
@@ -138,7 +143,7 @@ pub use error::{Conflict, Corruption, Detail, Error, FaultKind, Foreign, Missing
 pub use file::uncancelled::Uncancelled;
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
-pub use maintain::{PageRun, PageUse, PageUses};
+pub use maintain::{CompactOptions, CompactReport, PageRun, PageUse, PageUses};
 // The parts of what `Cursor::next_many` returns.
 pub use page::key::{KeyBuf, PADDED};
 pub use page::leaf::Stored;
@@ -146,4 +151,4 @@ pub use page::KEY_MAX;
 pub use tree::write::values::VALUE_MAX;
 pub use util::memory::set_memory_short;
 #[doc(hidden)]
-pub use util::shown::{plural, ShownPath};
+pub use util::shown::{plural, Quoted, ShownPath};

@@ -368,14 +368,9 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
         let (handle, mut write) = usage.for_write()?;
         let mut room = Vec::new();
         let value = apart(handle, value, &mut room)?;
-        let write = write.get()?;
-        let mut rooms = write.take_rooms();
-        let put = match write.apart(value, &mut rooms[0]) {
-            Ok(value) => write.work(|txn| handle.cursor.put(txn, value)),
-            Err(failure) => Err(failure),
-        };
-        write.keep_rooms(rooms);
-        put
+        write
+            .get()?
+            .work_with([value], |txn, [value]| handle.cursor.put(txn, value))
     })
 }
 

@@ -15,10 +15,17 @@
 //! | `count`       | cursors: counting                                                                   |
 //! | `batch`       | batches: arrays of slices, for programs in C                                        |
 //! | `packed`      | batches: one buffer and an array of ends, for bindings                              |
+//! | `difference`  | differences: what was added, removed and changed between two transactions           |
 //! | `value`       | long values: looking at a value, reading a part of it                               |
 //! | `writer`      | long values: writing a value in parts                                               |
 //! | `retained`    | retained values: bytes with a count of references                                   |
-//! | `maintenance` | maintenance: check, backup, salvage                                                 |
+//! | `history`     | snapshots that commits record by themselves, and which of a row stay               |
+//! | `snapshot`    | snapshots: states of the database that have a name                                  |
+//! | `ranges`      | snapshots: which ranges of keys have changed since                                  |
+//! | `revert`      | snapshots: going back to an earlier state                                           |
+//! | `maintenance` | maintenance: check, backup                                                          |
+//! | `compact`     | maintenance: giving space back while a database is in use                           |
+//! | `salvage`     | maintenance: salvage                                                                |
 //! | `stat`        | statistics: figures of databases, tables and transactions                           |
 //! | `border`      | pointers and structs of the caller, status numbers, the guard of exported functions |
 //! | `handle`      | the tokens that a program holds as pointers, and the objects behind them            |
@@ -52,9 +59,21 @@ pub mod count;
 pub mod batch;
 pub mod packed;
 
+pub mod difference;
+
 pub mod retained;
 pub mod value;
 pub mod writer;
 
+pub mod snapshot;
+
+pub mod ranges;
+pub mod revert;
+
+pub mod history;
 pub mod maintenance;
+
+pub mod compact;
+
+pub mod salvage;
 pub mod stat;

@@ -1,7 +1,7 @@
-//! Chapter "maintenance": proving that a database is sound, copying it, saving what is left of a damaged one.
+//! Chapter "maintenance": proving that a database is sound, and copying it.
 
 use crate::border::arg::{self, Given, Growing};
-use crate::border::error::{guard, AboutPath};
+use crate::border::error::guard;
 use crate::border::flags::{known, KV_JOB_CHECK_SPACE, KV_JOB_COMPACT, KV_JOB_OVERWRITE};
 use crate::border::process;
 use crate::border::signals::NoWriteSignals;
@@ -9,7 +9,6 @@ use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUP
 use crate::border::types::{kv_db, kv_txn, table_in_question, KV_NONE};
 use crate::handle::about::about;
 use crate::handle::in_use::{DbUse, ReadUse};
-use crate::handle::objects::orphan_all;
 use crate::handle::token::Token;
 use crate::txn::not_waiting_for_itself;
 use kv_engine::{plural, table_called, BackupOptions, Db, Fault, FaultKind, Job, PageNo, ReadTxn, Uncancelled};
@@ -99,19 +98,24 @@ pub struct kv_check_report {
     pub tree_pages: u64,
     /// Pages of long values and keys.
     pub overflow_pages: u64,
-    /// Pages that nobody needs now, or that nobody will need soon.
+    /// Pages that nobody needs now, or that nobody will need soon, and those that snapshots keep but that are not put
+    /// aside for them yet.
     pub dead_pages: u64,
     /// Number of faults that were found.
     pub faults: u64,
     /// With KV_JOB_CHECK_SPACE: pages of which it is not known whether they are in use, because the pages that would
     /// lead to them are damaged. They are no faults of their own.
     pub unaccounted_pages: u64,
+    /// With KV_JOB_CHECK_SPACE: pages that are put aside for snapshots, which alone have them; not among the dead ones.
+    pub parked_pages: u64,
+    /// With KV_JOB_CHECK_SPACE: number of the snapshots, all of which were checked.
+    pub snapshots: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_check_report {}
 
 /// Runs a job that tells its progress as the caller wants. `in_use` is the transaction that it reads.
-fn run<T>(given: &kv_job_options, in_use: Token, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> Outcome<T> {
+pub(crate) fn run<T>(given: &kv_job_options, in_use: Token, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> Outcome<T> {
     let Some(progress) = given.progress else {
         return body(&Job::silent());
     };
@@ -126,7 +130,7 @@ fn run<T>(given: &kv_job_options, in_use: Token, body: impl FnOnce(&Job<'_>) -> 
 ///
 /// # Safety
 /// As [`arg::path`].
-unsafe fn required_path<'a>(pointer: *const c_char, name: &str) -> Outcome<&'a Path> {
+pub(crate) unsafe fn required_path<'a>(pointer: *const c_char, name: &str) -> Outcome<&'a Path> {
     // SAFETY: passed on.
     unsafe { arg::path(pointer) }
         .ok_or_else(|| Failure::Here(KV_INVALID, format!("`{name}` is NULL; give the name of a file").into()))
@@ -150,10 +154,11 @@ enum Checked<'t> {
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
 /// @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
-///         (the wait_ms of the database ended before the write transaction, or commits come too fast), KV_DEADLOCK
-///         (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what
-///         this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction);
-///         KV_BAD_HANDLE, KV_FORKED.
+///         (the wait_ms of the database ended before the write transaction; or, also before wait_ms is over, each of
+///         1,000 commits was replaced by another one before it could be looked at), KV_DEADLOCK (this thread has a
+///         write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what this one does not
+///         know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction); KV_BAD_HANDLE,
+///         KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_check(
@@ -256,6 +261,8 @@ unsafe fn check(
             dead_pages: counted.dead_pages,
             faults: counted.faults,
             unaccounted_pages: counted.unaccounted_pages,
+            parked_pages: counted.parked_pages,
+            snapshots: counted.snapshots,
         };
         // SAFETY: a struct of at least the size it states.
         unsafe { arg::report(report, filled)? };
@@ -433,113 +440,11 @@ pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len:
     0
 }
 
-/// What kv_salvage() counted; start from KV_SALVAGE_REPORT_INIT.
-///
-/// @ingroup kv_maintenance
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct kv_salvage_report {
-    /// sizeof(kv_salvage_report), set by KV_SALVAGE_REPORT_INIT.
-    pub struct_size: u32,
-    /// The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots; 0 = none. If there is one, a
-    /// commit that is newer than `commit` may be lost with it, and what was saved may be complete and not the newest.
-    pub lost_slots: u32,
-    /// Number of the commit that was saved; 0 = not known, because no slot of the file can be read.
-    pub commit: u64,
-    /// Number of tables that were saved, KV_MAIN included.
-    pub tables: u64,
-    /// Number of entries that were saved, including the uncertain ones.
-    pub entries: u64,
-    /// How many of them were found without a pointer that leads there. They may be older than what was lost, or deleted
-    /// since.
-    pub uncertain: u64,
-    /// Number of entries that were lost, as far as it is known.
-    pub lost_entries: u64,
-    /// Pages in use that could not be read or differ from their checksum.
-    pub damaged_pages: u64,
-    /// Number of subtrees that could not be reached.
-    pub lost_subtrees: u64,
-    /// Leaf pages that look right and were not used, because nothing tells whether they are the newest.
-    pub ambiguous_pages: u64,
-}
-// SAFETY: repr(C), struct_size first, integers only.
-unsafe impl Growing for kv_salvage_report {}
-
-/// Saves what can be read of a damaged database into a new one, and tells what is lost.
-///
-/// The damaged file is only read; it need not be possible to open it as a database, nor to lock it. Its newest readable
-/// commit is read, and damage is stepped over, and so are sectors that the disk does not give, because the file is not
-/// mapped for this (see 11 at the head). Only where that leaves gaps, the whole file is searched for leaf pages to
-/// which nothing leads. They are used if they can be told from older versions, and their entries are counted as
-/// uncertain. Values that differ from their checksum are never saved. Tables keep their numbers; one whose name is lost
-/// is called "lost-" and its number.
-///
-/// @param damaged   The damaged file.
-/// @param target    The new file, which appears when it is whole and durable. Its permissions are as kv_backup() says.
-/// @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
-/// @param on_fault  Called for what is lost or doubtful: page, table, and in words how many entries and which keys.
-///                  What is below a page that cannot be used is told when that is met, and again at the end, with what
-///                  was found of it elsewhere and what is lost. May be NULL.
-/// @param ctx       Handed to on_fault.
-/// @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
-/// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one, or the
-///         target is a device, a pipe, a directory, the NAME-shm of a database or the like), KV_TOO_NEW, KV_TOO_OLD;
-///         KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
-///         KV_NO_LOCKS; KV_INVALID.
-/// @ingroup kv_maintenance
-#[no_mangle]
-#[must_use]
-pub unsafe extern "C" fn kv_salvage(
-    damaged: *const c_char,
-    target: *const c_char,
-    options: *const kv_job_options,
-    on_fault: kv_fault_fn,
-    ctx: *mut c_void,
-    report: *mut kv_salvage_report,
-) -> kv_status {
-    guard(c"kv_salvage", AboutPath(damaged), || {
-        process::prepare(orphan_all)?;
-        // SAFETY: pointers of the caller, as described above.
-        let (given, damaged, target) = unsafe {
-            (
-                arg::options(options)?,
-                required_path(damaged, "damaged")?,
-                required_path(target, "target")?,
-            )
-        };
-        known(given.flags, KV_JOB_OVERWRITE)?;
-        let overwrite = given.flags & KV_JOB_OVERWRITE != 0;
-        let counted = run(&given, Token::NONE, |job| {
-            // SAFETY: the caller's function, called as its type says.
-            let mut tell =
-                |fault: &Fault| on_fault.is_none_or(|tell| unsafe { tell_fault(tell, ctx, Token::NONE, fault) } == 0);
-            Ok(kv_engine::salvage(damaged, target, overwrite, job, &mut tell)?)
-        })?;
-        if report.is_null() {
-            return Ok(());
-        }
-        let filled = kv_salvage_report {
-            struct_size: 0,
-            lost_slots: counted.lost_slots,
-            commit: counted.id.get(),
-            tables: counted.tables,
-            entries: counted.entries,
-            uncertain: counted.uncertain,
-            lost_entries: counted.lost_entries,
-            damaged_pages: counted.damaged_pages,
-            lost_subtrees: counted.lost_subtrees,
-            ambiguous_pages: counted.ambiguous_pages,
-        };
-        // SAFETY: a struct of at least the size it states.
-        unsafe { arg::report(report, filled) }
-    })
-}
-
 /// Calls the caller's function with a fault.
 ///
 /// # Safety
 /// `tell` keeps to the contract of [`kv_fault_fn`].
-unsafe fn tell_fault(
+pub(crate) unsafe fn tell_fault(
     tell: unsafe extern "C-unwind" fn(*mut c_void, *const kv_fault) -> i32,
     ctx: *mut c_void,
     in_use: Token,

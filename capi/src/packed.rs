@@ -45,7 +45,8 @@ pub struct kv_batch {
     pub ends: *mut u32,
     /// Room in `ends`, in strings.
     pub ends_size: usize,
-    /// KV_KIND_... of each string, with room for ends_size; used by kv_get_packed(). May be NULL.
+    /// KV_KIND_... of each string, with room for ends_size; used by kv_get_packed() and
+    /// kv_diff_fill(). May be NULL.
     pub kinds: *mut u8,
     /// How many entries are wanted at most; 0 = as many as there is room for.
     pub limit: usize,
@@ -62,25 +63,31 @@ pub struct kv_batch {
 }
 
 /// A batch being filled.
-struct Packer {
+pub(crate) struct Packer {
     /// Where the filled batch goes, and what the caller set in it.
     batch: Out<kv_batch>,
     given: kv_batch,
     bytes: Buffer,
     ends: OutArray<u32>,
     kinds: Option<OutArray<u8>>,
-    limit: usize,
+    /// How many entries are wanted at most.
+    pub(crate) limit: usize,
     strings: usize,
     used: usize,
-    count: usize,
-    keys: bool,
-    values: bool,
+    /// How many entries there are.
+    pub(crate) count: usize,
+    /// Whether keys are wanted.
+    pub(crate) keys: bool,
+    /// Whether values are wanted.
+    pub(crate) values: bool,
 }
 
 impl Packer {
+    /// Begins to fill a batch of the caller.
+    ///
     /// # Safety
     /// `batch` is NULL or a batch whose buffers have the room it states.
-    unsafe fn new(batch: *mut kv_batch) -> Outcome<Packer> {
+    pub(crate) unsafe fn new(batch: *mut kv_batch) -> Outcome<Packer> {
         // SAFETY: passed on.
         let (given, batch) = unsafe { (read(batch)?, out(batch, "batch")?) };
         known(given.flags, KV_BATCH_KEYS | KV_BATCH_VALUES)?;
@@ -121,21 +128,27 @@ impl Packer {
         })
     }
 
-    /// Adds an entry of these strings, or nothing if there is no room for all of them.
+    /// Adds an entry of these strings, all of one kind, or nothing if there is no room for all of them.
     #[inline(never)]
     fn push(&mut self, strings: &[&[u8]], kind: u8) -> Result<(), usize> {
+        self.push_each(strings, |_| kind)
+    }
+
+    /// Adds an entry of these strings, each of the kind that `kind` returns, or nothing if there is no room for all of
+    /// them. The error is how many bytes they need.
+    pub(crate) fn push_each(&mut self, strings: &[&[u8]], kind: impl Fn(usize) -> u8) -> Result<(), usize> {
         let bytes: usize = strings.iter().map(|s| s.len()).sum();
         if self.bytes.len - self.used < bytes || self.ends.len - self.strings < strings.len() {
             return Err(bytes);
         }
-        for string in strings {
+        for (number, string) in strings.iter().enumerate() {
             if !self.bytes.copy_in(self.used, string) {
                 return Err(bytes);
             }
             self.used += string.len();
             self.ends.set(self.strings, self.used as u32);
             if let Some(kinds) = &mut self.kinds {
-                kinds.set(self.strings, kind);
+                kinds.set(self.strings, kind(number));
             }
             self.strings += 1;
         }
@@ -170,12 +183,13 @@ impl Packer {
         }
     }
 
-    fn full(&self) -> bool {
+    /// Returns whether there are as many entries as are wanted.
+    pub(crate) fn full(&self) -> bool {
         self.count >= self.limit
     }
 
     /// Writes what was filled. `needed`: the entry that found no room.
-    fn finish(self, at_end: bool, needed: Option<usize>) -> Outcome {
+    pub(crate) fn finish(self, at_end: bool, needed: Option<usize>) -> Outcome {
         self.batch.set(kv_batch {
             count: self.count,
             used: self.used,

@@ -24,7 +24,7 @@ pub struct kv_db_stat {
     pub page_size: u32,
     /// Pages of the file at the newest visible commit; times page_size, its bytes.
     pub pages: u64,
-    /// Pages that nobody needs, as far as it is known without reading all bookkeeping.
+    /// Pages that nobody needs, as far as it is known without reading all bookkeeping: none right after opening.
     pub free_pages: u64,
     /// Pages that died but are still needed by a reader or until the next sync, as far as it is known.
     pub pending_pages: u64,
@@ -57,11 +57,23 @@ pub struct kv_db_stat {
     pub lost_slots: u32,
     /// Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
     pub writer: u32,
-    /// 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another
-    /// process has committed since this one last wrote, or had the database open already when this one opened it.
+    /// 1 if `free_pages`, `pending_pages` and `parked_pages` are of the newest visible commit. 0 if they are not,
+    /// because another process has committed since this one last wrote, or had the database open already when this one
+    /// opened it.
     pub dead_pages_known: u32,
     /// Milliseconds since the process `writer` began the write transaction.
     pub writer_ms: u64,
+    /// Pages that died but that snapshots still have, besides those of `pending_pages`, as far as it is known: those
+    /// that are put aside for snapshots in the file, and others that this process has met when it wrote. One that it
+    /// has not met yet is among `pending_pages`.
+    pub parked_pages: u64,
+    /// Pages that scans, differences and readers of long values announced since this process opened the file: the
+    /// system was told to read them ahead, because they did not seem to be in memory. One that is announced again after
+    /// it was read counts again. Checks and backups are not counted, which read all that they announce.
+    pub announced_pages: u64,
+    /// Those of `announced_pages` that were read afterwards, by whatever call of this process. If they are much fewer,
+    /// scans end soon after they began.
+    pub announced_pages_used: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_db_stat {}
@@ -95,6 +107,9 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
             writer: writer.map_or(0, |writer| writer.pid),
             dead_pages_known: figures.dead_pages_known.into(),
             writer_ms: writer.map_or(0, |writer| writer.age_ms),
+            parked_pages: figures.parked_pages,
+            announced_pages: figures.announced_pages,
+            announced_pages_used: figures.announced_pages_used,
         };
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }

@@ -1,23 +1,25 @@
 //! Chapter "transactions".
 
-use crate::border::arg::{self, handle_out, maybe, out, Growing};
+use crate::border::arg::{self, handle_out, maybe, out, Given, Growing};
 use crate::border::error::{guard_end, guard_in_memory, guard_open, guard_void};
 use crate::border::flags::{known, no_choice, KV_READ, KV_TXN_NOWAIT, KV_WRITE};
-use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
-use crate::border::types::{durability, kv_db, kv_txn};
+use crate::border::status::{
+    kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK, KV_INVALID, KV_NOTFOUND,
+};
+use crate::border::types::{durability, kv_db, kv_slice, kv_txn};
 use crate::handle::about::{about, of_database};
 use crate::handle::children::lock_children;
 use crate::handle::end::{end, Ended};
-use crate::handle::in_use::{this_thread, DbUse, TxnUse};
+use crate::handle::in_use::{DbUse, TxnUse};
 use crate::handle::objects::{DbHandle, Object, ReadHandle, WriteHandle, HANDLES};
+use crate::handle::owned::this_thread;
 use crate::handle::token::{Kind, Kinds, Token};
-use kv_engine::Error;
-use kv_engine::{CommitId, Wait, WriteOptions, WriteTxn};
+use kv_engine::{CommitId, Error, Quoted, ReadAt, ReadTxn, Wait, WriteOptions, WriteTxn};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// How to begin a transaction; start from KV_TXN_OPTIONS_INIT. In this version, they change nothing about read
-/// transactions.
+/// How to begin a transaction; start from KV_TXN_OPTIONS_INIT. The last three are for read transactions, and at most
+/// one of them can be given; the others change nothing about read transactions.
 ///
 /// @ingroup kv_transactions
 #[repr(C)]
@@ -36,9 +38,108 @@ pub struct kv_txn_options {
     pub wait_ms: i64,
     /// Bytes of edits that are collected before they are applied; 0 = as the database was opened.
     pub write_memory: u64,
+    /// With KV_READ, the name of a snapshot (kv_snapshot_create()): the transaction sees that state. {NULL, 0} = none.
+    /// An empty name that is not NULL is KV_INVALID, since no snapshot has it, and so is that of a mark, whose state is
+    /// not kept (kv_snapshot_ranges()).
+    pub snapshot: kv_slice,
+    /// With KV_READ, the number of a commit: the transaction sees the newest state that is no newer, of those that are
+    /// kept: the newest of all, and those of snapshots. 0 = none.
+    pub commit: u64,
+    /// With KV_READ, a time in nanoseconds since 1970 (UTC): the transaction sees the newest state that is no later, of
+    /// those that are kept. 0 = none.
+    pub time: u64,
 }
-// SAFETY: repr(C), struct_size first, integers only.
+// SAFETY: repr(C), struct_size first; zero is a value of integers and slices alike.
 unsafe impl Growing for kv_txn_options {}
+
+/// Returns what the options of a transaction ask for, if it is one that writes, and if it is one that reads.
+///
+/// # Safety
+/// The pointer is to as many readable bytes as the first field says, and the slice spans readable bytes.
+#[inline(never)]
+unsafe fn choices<'a>(options: *const kv_txn_options) -> Outcome<(WriteOptions, Option<ReadAt<'a>>)> {
+    // SAFETY: passed on.
+    let given = unsafe { arg::options(options)? };
+    // SAFETY: passed on.
+    Ok((write_options(&given)?, unsafe { read_at(&given)? }))
+}
+
+/// Returns which earlier state a read transaction is to see; `None`: the newest.
+///
+/// # Safety
+/// The slice spans readable bytes.
+#[inline(always)]
+unsafe fn read_at<'a>(given: &kv_txn_options) -> Outcome<Option<ReadAt<'a>>> {
+    match given.snapshot.unused() && given.commit == 0 && given.time == 0 {
+        true => Ok(None),
+        // SAFETY: passed on.
+        false => unsafe { read_at_earlier(given) },
+    }
+}
+
+/// Returns which of the earlier states is meant.
+///
+/// # Safety
+/// The slice spans readable bytes.
+#[cold]
+#[inline(never)]
+unsafe fn read_at_earlier<'a>(given: &kv_txn_options) -> Outcome<Option<ReadAt<'a>>> {
+    // SAFETY: passed on.
+    let name = unsafe { given.snapshot.bytes(Given::SNAPSHOT)? };
+    let mut states = [
+        (!given.snapshot.unused()).then_some(ReadAt::Snapshot(name)),
+        (given.commit != 0).then_some(ReadAt::Commit(CommitId::new(given.commit))),
+        (given.time != 0).then_some(ReadAt::Time(given.time)),
+    ]
+    .into_iter()
+    .flatten();
+    match (states.next(), states.next()) {
+        (at, None) => Ok(at),
+        _ => Err(Failure::invalid(
+            "begin: `snapshot`, `commit` and `time` exclude each other; give one of them",
+        )),
+    }
+}
+
+/// Begins a read transaction on an earlier state.
+#[cold]
+#[inline(never)]
+fn begin_earlier(database: &DbHandle, at: ReadAt<'_>) -> Outcome<Box<ReadTxn>> {
+    let begun = database.db.begin_read_at(at);
+    begun.map(Box::new).map_err(|error| {
+        // There is nothing before what is looked for, so the first of all that are kept comes next.
+        let kept = database.db.kept_around(CommitId::NONE);
+        not_kept(at, error, kept.ok().and_then(|(_, oldest)| oldest))
+    })
+}
+
+/// Says that no snapshot has a name.
+#[cold]
+pub(crate) fn no_snapshot(name: &[u8]) -> Failure {
+    let message = format!(
+        "there is no snapshot {}; look at the names that KV_SNAPSHOTS has",
+        Quoted(name)
+    );
+    Failure::Here(KV_NOTFOUND, message.into())
+}
+
+/// Says of which state nothing is kept, and which one is the oldest.
+#[cold]
+fn not_kept(at: ReadAt<'_>, failure: Error, oldest: Option<CommitId>) -> Failure {
+    let what = match (failure, at) {
+        (Error::NotFound, ReadAt::Snapshot(name)) => return no_snapshot(name),
+        (Error::NotFound, ReadAt::Commit(id)) => format!("no state is kept that is as old as commit {id}"),
+        (Error::NotFound, ReadAt::Time(_)) => "no state is kept that is as old as this time".to_string(),
+        (Error::Invalid(what), ReadAt::Snapshot(_)) => {
+            let message = format!("begin: `snapshot`: {what}; leave it out to read the newest state");
+            return Failure::Here(KV_INVALID, message.into());
+        }
+        (other, _) => return other.into(),
+    };
+    let oldest = oldest.map_or(String::new(), |id| format!(" (the oldest that is kept is commit {id})"));
+    let message = format!("{what}{oldest}; look at the snapshots that KV_SNAPSHOTS has");
+    Failure::Here(KV_NOTFOUND, message.into())
+}
 
 fn write_options(given: &kv_txn_options) -> Outcome<WriteOptions> {
     known(given.flags, KV_TXN_NOWAIT)?;
@@ -99,10 +200,10 @@ pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
 
 /// Begins a transaction.
 ///
-/// A read transaction sees the newest visible commit, and goes on seeing exactly that. A write transaction sees the
-/// newest commit and what it writes itself. It waits until no other write transaction of the database is open, in any
-/// process. If the disk is full and few pages are free, beginning one first makes pages free that only wait for a sync:
-/// it syncs, and makes and syncs a commit that changes nothing.
+/// A read transaction sees the newest visible commit, or the earlier one that the options ask for, and goes on seeing
+/// exactly that. A write transaction sees the newest commit and what it writes itself. It waits until no other write
+/// transaction of the database is open, in any process. If the disk is full and few pages are free, beginning one first
+/// makes pages free that only wait for a sync: it syncs, and makes and syncs a commit that changes nothing.
 ///
 /// @param kind     KV_READ or KV_WRITE.
 /// @param options  NULL = all defaults. Copied.
@@ -110,7 +211,8 @@ pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
 /// @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread
 ///         was the last to use the open write transaction, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too
 ///         many readers or handles); KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits);
-///         KV_NO_LOCKS; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+///         KV_NO_LOCKS; KV_NOTFOUND (no snapshot has the name, or none is as old as the commit or the time); KV_TOO_BIG
+///         (the name), KV_CORRUPT (the list of snapshots); KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
 #[must_use]
@@ -127,16 +229,26 @@ pub unsafe extern "C" fn kv_txn_begin(
         let txn = unsafe { handle_out(txn, "txn")? };
         let database = DbUse::of(db)?;
         let database = database.get()?;
-        // SAFETY: NULL or a struct of at least the size it states.
-        let options = unsafe { arg::options(options)? };
-        let options = write_options(&options)?;
+        let (options, at) = match options.is_null() {
+            true => (WriteOptions::default(), None),
+            // SAFETY: a struct of at least the size it states, with a slice that spans readable bytes.
+            false => unsafe { choices(options)? },
+        };
         let (token, slot) = match kind {
             KV_READ => HANDLES.publish(Kind::Read, Token::of(db), |vacant| {
+                if let Some(at) = at {
+                    return begin_earlier(database, at).map(|txn| vacant.fill(Object::Read(ReadHandle::new(*txn))));
+                }
                 let begun = database
                     .db
                     .begin_read_with(|txn| vacant.fill(Object::Read(ReadHandle::new(txn))));
                 Ok(begun?)
             })?,
+            KV_WRITE if at.is_some() => {
+                return Err(Failure::invalid(
+                    "begin: a write transaction builds on the newest state; `snapshot`, `commit` and `time` are for KV_READ",
+                ))
+            }
             KV_WRITE => HANDLES.publish(Kind::Write, Token::of(db), |vacant| {
                 let write = WriteHandle::new(begin_write(database, options)?, database.file);
                 Ok(vacant.fill(Object::Write(Box::new(write))))
@@ -256,8 +368,8 @@ pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
     }
 }
 
-/// Moves a read transaction to the newest visible commit. Its cursors stay at their keys. Bytes that it returned are no
-/// longer valid.
+/// Moves a read transaction to the newest visible commit, also one that sees an earlier state. Its cursors stay at
+/// their keys. Bytes that it returned are no longer valid.
 ///
 /// @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still keep
 ///         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (the transaction goes on with

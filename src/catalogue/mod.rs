@@ -1,4 +1,13 @@
-//! Named tables. The catalogue is itself a tree: number of a table (8 bytes, big-endian) -> record. The list of names
+//! The lists that a file has of its tables and of its snapshots.
+//!
+//! | file        | subject                                                                  |
+//! |-------------|--------------------------------------------------------------------------|
+//! | `name`      | how long names and notes can be                                          |
+//! | `policy`    | how often commits record snapshots by themselves                         |
+//! | `retention` | which of a row of snapshots stay                                         |
+//! | `snapshot`  | the list of named snapshots                                              |
+//!
+//! Named tables: the catalogue is itself a tree: number of a table (8 bytes, big-endian) -> record. The list of names
 //! is an ordinary table with the number [`TableId::NAMES`], which users may only read: name -> number (8 bytes,
 //! little-endian). The main table has the number 0. Its root is in the meta slot, so it has a record only if something
 //! else is said of it, and the root in that is zero.
@@ -17,6 +26,14 @@
 //! A table of a later version ([`TableKind`]) is read as bytes. It is not changed by this version, which would leave
 //! undone what belongs to a change.
 
+mod name;
+pub mod policy;
+mod retention;
+pub mod snapshot;
+
+pub use name::{NAME_MAX, NOTE_MAX};
+pub use retention::Retention;
+
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
@@ -27,10 +44,6 @@ use crate::tree::read::scan::scan_leaves;
 use crate::util::bytes::{get_u16, put_u16};
 use crate::util::shown::Quoted;
 
-/// The largest length of a table's name in bytes.
-pub const NAME_MAX: usize = 512;
-/// The largest length of a note in bytes.
-pub const NOTE_MAX: usize = 1024;
 /// How the root is stored with which a record begins.
 const ROOT: RootLayout = RootLayout::CURRENT;
 const NAME_LEN_AT: usize = ROOT.bytes();
@@ -289,15 +302,38 @@ pub fn no_table(table: TableId) -> Error {
     Error::no_table(Some(table), what)
 }
 
-/// Returns the error for a number that no table has in the commit that a read transaction sees.
+/// Returns the error for a number that no table has in the commit that a read transaction sees. One of an earlier state
+/// sees that for ever.
 #[cold]
-pub fn no_table_in(commit: CommitId, table: TableId) -> Error {
+pub fn no_table_in(commit: CommitId, table: TableId, is_older: bool) -> Error {
+    let advice = match is_older {
+        true => "begin a transaction on a state that has it",
+        false => "refresh the transaction (kv_txn_refresh)",
+    };
     let what = format!(
         "{} in commit {commit}, which this transaction sees (it was made later, never committed, dropped, or \
-         is of another database); refresh the transaction (kv_txn_refresh), or open it again by name",
+         is of another database); {advice}, or open it again by name",
         numbered(table)
     );
     Error::no_table(Some(table), what)
+}
+
+/// Returns the error for a number that no table has in either of two states.
+#[cold]
+pub fn no_table_in_either(table: TableId) -> Error {
+    let what = format!(
+        "{} in either of the two states (it was never committed, is of another database, or was made and dropped \
+         between them); open it by name in one of the two transactions",
+        numbered(table)
+    );
+    Error::no_table(Some(table), what)
+}
+
+/// Returns the error for the list of snapshots in a state that a snapshot has.
+#[cold]
+pub fn no_list_in_snapshots() -> Error {
+    let what = "the list of snapshots, which is part of no snapshot; ask a transaction that reads the newest state";
+    Error::no_table(Some(TableId::SNAPSHOTS), what.to_owned())
 }
 
 /// The number of bits in a named table's number. A floating-point number has room for that many, so any language can

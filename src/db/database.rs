@@ -92,7 +92,7 @@ impl Drop for Handle {
             let _ = pages.commit(roots, Durability::Full);
         }
         if let Ok(pages) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
-            let _ = pages.trim();
+            let _ = pages.cut();
         }
     }
 }

@@ -42,6 +42,7 @@ impl WriteTxn {
     #[inline(never)]
     fn put_any(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         let at = self.open_to_write(table)?;
+        self.pages.note_addition();
         self.draft.check_mode(at, key, mode, &mut self.pages)?;
         assert!(!seeded::on(Bug::PanicInPut), "seeded");
         let entry = Entry {
@@ -99,6 +100,7 @@ impl WriteTxn {
     /// Those of [`WriteTxn::put`].
     pub fn reserve(&mut self, table: TableId, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
         let at = self.open_to_write(table)?;
+        self.pages.note_addition();
         self.draft.check_mode(at, key, mode, &mut self.pages)?;
         let key = Error::or_copy(key, "the key of a reserved value").map_err(|e| self.draft.fail(e))?;
         let mut zeros = Vec::new();
@@ -145,6 +147,7 @@ impl WriteTxn {
 
     /// Replaces the value of the entry on which a cursor of this transaction stands.
     pub(super) fn put_at(&mut self, at: TableIndex, cursor: &mut TreeCursor, value: &[u8]) -> Result<()> {
+        self.pages.note_addition();
         self.draft.put_at(at, cursor, value, &mut self.pages)
     }
 
@@ -189,7 +192,7 @@ impl WriteTxn {
         if !draft.take_end(at, end, taken, pages)? {
             return Ok(None);
         }
-        draft.pin();
+        draft.note_look();
         Ok(Some(taken.entry()))
     }
 

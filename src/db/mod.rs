@@ -10,16 +10,24 @@
 //! | `write`        | the write transaction: beginning, end, reading                        |
 //! | `entries`      | the write transaction: puts and deletes                               |
 //! | `tables`       | the write transaction: creating, renaming, clearing, dropping tables  |
+//! | `snapshots`    | named snapshots: making, dropping and reading them                    |
+//! | `history`      | the policy by which commits record snapshots, and thinning            |
 //! | `value_writer` | the write transaction: values written in parts                        |
 //! | `cursor`       | a position in a table                                                 |
+//! | `difference`   | what was added, removed and changed between two transactions          |
+//! | `revert`       | the write transaction: going back to what a read transaction sees     |
 //! | `waiting`      | waiting for durable and visible commits; who holds old ones           |
 
 mod cursor;
 mod database;
+mod difference;
 mod entries;
+mod history;
 mod options;
 mod read;
 mod reader;
+mod revert;
+mod snapshots;
 mod tables;
 mod types;
 mod value_writer;
@@ -30,9 +38,13 @@ pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait,
 pub use crate::txn::{PutMode, WriteStat};
 pub use cursor::Cursor;
 pub use database::Db;
+pub use difference::{same, Change, ChangeCounts, ChangeKind, Difference, OTHER_DATABASE};
 pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
-pub use types::{FileRange, Identity, LevelStat, Range, Seek, TableStat, ValueInfo, ValuePiece};
+pub use snapshots::{ReadAt, SnapshotOptions};
+pub use types::{
+    ChangedRange, FileRange, Identity, LevelStat, Range, Seek, SnapshotInfo, TableStat, ValueInfo, ValuePiece,
+};
 pub use value_writer::ValueWriter;
 pub use write::WriteTxn;

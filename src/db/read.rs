@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
-use crate::page::Root;
+use crate::page::{Root, Roots};
 use crate::pager::Snapshot;
 use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::lookup;
@@ -156,12 +156,18 @@ impl ReadTxn {
     }
 
     fn named_root(&self, table: TableId) -> Result<Root> {
+        if table == TableId::SNAPSHOTS {
+            return match self.snapshot.is_older() {
+                true => Err(catalogue::no_list_in_snapshots()),
+                false => Ok(self.snapshot.desc().roots.snapshots),
+            };
+        }
         if let Some(root) = self.roots.get(table) {
             return Ok(*root);
         }
         let found = catalogue::root_of(&self.source(), &self.snapshot.desc().roots.catalogue, table);
         let root = found.map_err(|error| match error {
-            Error::NoTable(_) => catalogue::no_table_in(self.id(), table),
+            Error::NoTable(_) => catalogue::no_table_in(self.id(), table, self.snapshot.is_older()),
             other => other,
         })?;
         self.roots.keep(table, root);
@@ -171,10 +177,16 @@ impl ReadTxn {
     /// Returns what the catalogue says of a table. The main table and the list of names may have no record; nothing
     /// is said of them then.
     fn record(&self, table: TableId) -> Result<TableRecord> {
+        let found = self.find_record(table)?;
+        found.ok_or_else(|| catalogue::no_table_in(self.id(), table, self.snapshot.is_older()))
+    }
+
+    /// Does as [`ReadTxn::record`], but returns `None` if there is no such table.
+    pub(super) fn find_record(&self, table: TableId) -> Result<Option<TableRecord>> {
         match catalogue::find(&self.source(), &self.snapshot.desc().roots.catalogue, table)? {
-            Some(record) => TableRecord::decode(record),
-            None if table <= TableId::NAMES => Ok(TableRecord::default()),
-            None => Err(catalogue::no_table_in(self.id(), table)),
+            Some(record) => TableRecord::decode(record).map(Some),
+            None if table <= TableId::NAMES => Ok(Some(TableRecord::default())),
+            None => Ok(None),
         }
     }
 
@@ -287,6 +299,10 @@ impl Trees for &ReadTxn {
 
     fn pages(&self) -> Pages<'_> {
         self.source()
+    }
+
+    fn committed_roots(&self) -> Option<Roots> {
+        Some(self.snapshot.desc().roots)
     }
 
     fn failed(&self, table: TableId, error: Error) -> Error {

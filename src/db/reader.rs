@@ -1,12 +1,15 @@
 //! The calls that read and write transactions have in common.
 
-use super::types::{FileRange, LevelStat, Range, TableStat, ValueInfo, ValuePiece};
+use super::types::{ChangedRange, FileRange, LevelStat, Range, SnapshotInfo, TableStat, ValueInfo, ValuePiece};
+use crate::catalogue::policy::{self, POLICY};
+use crate::catalogue::Retention;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, TableId};
 use crate::page::chain::Chain;
 use crate::page::leaf::Stored;
 use crate::page::PageSource;
-use crate::page::Prefetch;
+use crate::page::{Prefetch, Roots};
+use crate::tree::read::changed::changed_ranges;
 use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::get_many::{get_few, IN_FLIGHT};
 use crate::tree::read::{count, stat};
@@ -42,6 +45,11 @@ pub trait Trees {
 
     /// Returns a source of the pages that this transaction sees.
     fn pages(&self) -> Pages<'_>;
+
+    /// Returns the roots of the commit that is read. A write transaction has none, because its trees change.
+    fn committed_roots(&self) -> Option<Roots> {
+        None
+    }
 
     /// Names the table in an error that occurred in its tree. A write transaction remembers an error that leaves it
     /// unusable.
@@ -87,6 +95,74 @@ pub trait Reader: Trees {
 
     /// Returns the note attached to a table, which is empty if there is none.
     fn table_note(&mut self, table: TableId) -> Result<Vec<u8>>;
+
+    /// Returns what is recorded of a snapshot. In a write transaction, one that this transaction has created of itself
+    /// has no figures before the commit.
+    ///
+    /// # Errors
+    /// `NotFound`: there is no such snapshot; `NoTable`: the transaction itself reads a snapshot, of which the list of
+    /// snapshots is no part; `Invalid`, `TooBig`: no snapshot can have this name.
+    fn snapshot(&mut self, name: &[u8]) -> Result<SnapshotInfo> {
+        SnapshotInfo::check_name(name)?;
+        let info = self.get(TableId::SNAPSHOTS, name)?.map(SnapshotInfo::decode);
+        info.ok_or(Error::NotFound)?
+            .map_err(|e| self.failed(TableId::SNAPSHOTS, e))
+    }
+
+    /// Returns the note of a snapshot. It lives as long as a value that [`Reader::get`] returns.
+    ///
+    /// # Errors
+    /// Those of [`Reader::snapshot`].
+    fn snapshot_note(&mut self, name: &[u8]) -> Result<&[u8]> {
+        let len = self.snapshot(name)?.note.len();
+        let stored = self.get(TableId::SNAPSHOTS, name)?.unwrap_or_default();
+        Ok(&stored[stored.len().saturating_sub(len)..])
+    }
+
+    /// Gives the ranges of keys of a table, within `range`, in which something may have changed since the commit of a
+    /// snapshot or mark to `f`, in ascending order, whatever the direction of `range`. No two of them touch. Outside of
+    /// them keys and values are what they were. `f` returns whether it wants more. Nothing is read but branches that
+    /// were written since, so this takes a small part of the time of a [`Difference`](super::Difference), and needs
+    /// nothing of the former state.
+    ///
+    /// The ranges are as wide as the leaves of the tree that were written since. In a table that has no entries now, or
+    /// was created since, it is all of `range`. A table that was dropped since has none: the ranges of
+    /// [`TableId::NAMES`] tell between which names tables may have come, gone, or been renamed.
+    ///
+    /// # Errors
+    /// Those of [`Reader::snapshot`]; `NoTable`: the transaction does not have the table.
+    fn snapshot_ranges(
+        &mut self,
+        name: &[u8],
+        table: TableId,
+        range: &Range<'_>,
+        f: &mut dyn FnMut(&ChangedRange<'_>) -> bool,
+    ) -> Result<()> {
+        let since = self.snapshot(name)?.commit;
+        let limits = range.limits()?;
+        self.flush(table)?;
+        let tree = self.tree_now(table)?;
+        let walked = changed_ranges(&tree.source, &tree.root, since, &limits, |low, high| {
+            Ok(f(&ChangedRange { low, high }))
+        });
+        walked.map_err(|e| self.failed(table, e))
+    }
+
+    /// Returns the policy of the file, by which commits record snapshots by themselves, or `None` if it has none.
+    ///
+    /// # Errors
+    /// `TooNew`: a later version has set it, which alone follows it; `NoTable`: the transaction itself reads a
+    /// snapshot.
+    fn history(&mut self) -> Result<Option<Retention>> {
+        let policy = self.get(TableId::SNAPSHOTS, POLICY)?.map(policy::decode).transpose();
+        match policy.map_err(|e| self.failed(TableId::SNAPSHOTS, e))? {
+            None => Ok(None),
+            Some(Some(policy)) => Ok(Some(policy)),
+            Some(None) => Err(Error::TooNew(
+                "a later version has set the policy of the file; set another one, or take it away".into(),
+            )),
+        }
+    }
 
     /// Returns the value of `key`, or `None` if there is no such entry.
     fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>>;

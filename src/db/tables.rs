@@ -31,6 +31,7 @@ impl WriteTxn {
                 false => Ok(number),
             };
         }
+        self.pages.note_addition();
         let names = self.names()?;
         // The number is random and may be taken, although that is improbable.
         let number = loop {
@@ -125,7 +126,8 @@ impl WriteTxn {
         self.draft.clear(at, &mut self.pages)
     }
 
-    /// Removes a table with all its entries. Its number is never used again: a call that is given it returns `NoTable`.
+    /// Removes a table with all its entries. Its number is given to no other table: a call with it returns `NoTable`,
+    /// unless [`WriteTxn::revert`] has brought the table back.
     ///
     /// # Errors
     /// `NoTable`; `Invalid`: the main table cannot be dropped; those of [`WriteTxn::put`].
@@ -152,6 +154,7 @@ impl WriteTxn {
             });
         }
         let at = self.open_named(table)?;
+        self.pages.note_addition();
         let open = self.draft.table_mut(at);
         open.note = note.to_vec();
         open.record_changed = true;
@@ -170,14 +173,14 @@ impl WriteTxn {
     }
 
     /// Opens the list of names to change it. That it cannot be changed must be known before anything else is.
-    fn names(&mut self) -> Result<TableIndex> {
+    pub(super) fn names(&mut self) -> Result<TableIndex> {
         let names = self.draft.open(TableId::NAMES)?;
         self.draft.check_changeable(names)?;
         Ok(names)
     }
 
     /// Puts or removes an entry of the list of names.
-    fn set_name(&mut self, names: TableIndex, name: &[u8], number: Option<TableId>) -> Result<()> {
+    pub(super) fn set_name(&mut self, names: TableIndex, name: &[u8], number: Option<TableId>) -> Result<()> {
         let number = number.map(catalogue::encode_number);
         let op = match &number {
             Some(bytes) => Op::Put(Stored::Inline(bytes)),

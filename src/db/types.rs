@@ -1,6 +1,9 @@
-//! Plain values that calls take and return: ranges of keys, seeks, statistics of tables, and places of values.
+//! Plain values that calls take and return: ranges of keys, seeks, statistics of tables, places of values, and what is
+//! recorded of snapshots.
 
+use crate::catalogue::snapshot::{check_name, SnapshotRecord};
 use crate::error::Result;
+use crate::ids::CommitId;
 use crate::tree::read::limits::Limits;
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -104,6 +107,15 @@ pub struct ValueInfo {
     pub extents: Vec<FileRange>,
 }
 
+/// A range of keys in which something may have changed: `low <= key < high`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangedRange<'t> {
+    /// The least key of the range. The empty key is the least of all.
+    pub low: &'t [u8],
+    /// The least key behind the range, or `None` if every key from `low` on is within it.
+    pub high: Option<&'t [u8]>,
+}
+
 /// Contiguous bytes of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileRange {
@@ -135,4 +147,59 @@ pub enum Seek {
     Le,
     /// The entry with the next smaller key.
     Lt,
+}
+
+/// What is recorded of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    /// The commit whose state it is.
+    pub commit: CommitId,
+    /// The time of that commit, in nanoseconds since 1970 (UTC).
+    pub time: u64,
+    /// What tells this state from every other, also in copies of the file. Two snapshots of one commit have the same.
+    pub guid: [u8; 16],
+    /// The pages of the file at that commit.
+    pub file_pages: u64,
+    /// The pages that were in use at that commit; 0: not known, because the snapshot was made of what an old reader
+    /// saw.
+    pub used_pages: u64,
+    /// Whether it cannot be dropped.
+    pub keep: bool,
+    /// Whether a commit has recorded it by itself, as the policy of the file says, which may have it dropped.
+    pub automatic: bool,
+    /// Whether it is a mark, of whose state nothing is kept. Its pages are 0.
+    pub mark: bool,
+    /// Whether it becomes a mark when the policy of the file says so.
+    pub yields: bool,
+    /// The note that was attached to it.
+    pub note: Vec<u8>,
+}
+
+impl From<SnapshotRecord> for SnapshotInfo {
+    fn from(record: SnapshotRecord) -> SnapshotInfo {
+        SnapshotInfo {
+            commit: record.commit,
+            time: record.time,
+            guid: record.guid,
+            file_pages: record.file_pages,
+            used_pages: record.used_pages,
+            keep: record.keep,
+            automatic: record.automatic,
+            mark: record.mark,
+            yields: record.yields,
+            note: record.note,
+        }
+    }
+}
+
+impl SnapshotInfo {
+    /// Refuses what can be the name of no snapshot.
+    pub(super) fn check_name(name: &[u8]) -> Result<()> {
+        check_name(name)
+    }
+
+    /// Parses what the list of snapshots has under a name.
+    pub(super) fn decode(stored: &[u8]) -> Result<SnapshotInfo> {
+        SnapshotRecord::decode(stored).map(SnapshotInfo::from)
+    }
 }

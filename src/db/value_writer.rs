@@ -42,6 +42,7 @@ impl WriteTxn {
     /// Those of [`WriteTxn::put`].
     pub fn writer(&mut self, table: TableId, key: &[u8], size_hint: u64, mode: PutMode) -> Result<ValueWriter> {
         let at = self.open_to_write(table)?;
+        self.pages.note_addition();
         self.draft.check_mode(at, key, mode, &mut self.pages)?;
         let key = Error::or_copy(key, "the key of a value in parts").map_err(|e| self.draft.fail(e))?;
         let number = self.unfinished.add(UnfinishedValue {

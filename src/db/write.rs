@@ -4,11 +4,14 @@
 use super::reader::{Reader, Trees};
 use crate::catalogue;
 use crate::error::{Error, Result};
-use crate::ids::{CommitId, TableId};
+use crate::ids::{CommitId, PageNo, TableId};
 use crate::page::leaf::Stored;
-use crate::pager::{Durability, PageWriter};
+use crate::pager::{Durability, PageWriter, Shrink, Snapshot};
 use crate::tree::read::cursor::TreeCursor;
-use crate::txn::{CommitMode, Draft, Entry, Pages, TableIndex, TakenEntry, TreeRef, UnfinishedValues, WriteStat};
+use crate::txn::{
+    know_all_space, parked_end, CommitMode, Draft, Entry, Pages, RelocateFrom, Relocated, TableIndex, TakenEntry,
+    TreeRef, UnfinishedValues, WriteStat,
+};
 
 /// The write transaction, which begins with [`Db::begin_write`](super::Db::begin_write). There is one at a time in all
 /// processes.
@@ -47,6 +50,12 @@ pub struct WriteTxn {
     /// The entry that [`WriteTxn::take_first`] took last.
     pub(super) taken: TakenEntry,
     pub(super) unfinished: UnfinishedValues,
+    /// Readers of commits of which snapshots are recorded. They stay until the snapshots hold these commits (I-21).
+    pub(super) held: Vec<Snapshot>,
+    /// Whether the commit gives back what dropped snapshots have left.
+    pub(super) folds: bool,
+    /// Whether the transaction changes nothing but where things lie.
+    pub(super) same: bool,
 }
 
 /// An entry whose value the caller fills in place.
@@ -76,6 +85,9 @@ impl WriteTxn {
             reserved: None,
             taken: TakenEntry::default(),
             unfinished: UnfinishedValues::default(),
+            held: Vec::new(),
+            folds: false,
+            same: false,
         }
     }
 
@@ -129,7 +141,7 @@ impl WriteTxn {
     pub fn may_free(&self, bytes: &[u8]) -> bool {
         let reserved = self.reserved.as_ref();
         let reserved = reserved.is_some_and(|r| r.value.as_ptr_range().contains(&bytes.as_ptr()));
-        reserved || self.taken.holds(bytes) || self.draft.may_free(bytes)
+        reserved || self.draft.may_free(bytes)
     }
 
     /// Begins several writes of which all may use bytes that the transaction has returned before: these stay valid
@@ -155,6 +167,11 @@ impl WriteTxn {
     #[inline(always)]
     pub(super) fn open_to_write(&mut self, table: TableId) -> Result<TableIndex> {
         self.ready()?;
+        if table == TableId::SNAPSHOTS {
+            return Err(Error::ReadOnly(
+                "the list of snapshots changes by making, renaming and dropping them (kv_snapshot_create and the like)",
+            ));
+        }
         if table == TableId::NAMES {
             return Err(Error::ReadOnly(
                 "the list of tables changes by creating, renaming and dropping them (kv_table_create and the like)",
@@ -165,7 +182,7 @@ impl WriteTxn {
         Ok(at)
     }
 
-    /// Returns the table if its tree says all about it, and nothing needs to be done before it is read or changed.
+    /// Returns the table if its tree says all about it, and nothing needs to be done before it is read.
     #[inline(always)]
     pub(super) fn at_hand(&self, table: TableId) -> Option<TableIndex> {
         match self.reserved {
@@ -174,10 +191,11 @@ impl WriteTxn {
         }
     }
 
-    /// Returns the table if it is at hand and the cursor stands on an entry of its tree as it is now.
+    /// Returns the table if it is at hand, may be changed, and the cursor stands on an entry of its tree as it is now.
     #[inline(always)]
     pub(super) fn at_hand_of(&self, table: TableId, cursor: &TreeCursor) -> Option<TableIndex> {
-        self.at_hand(table).filter(|_| cursor.stands(self.draft.version()))
+        let at = self.at_hand(table)?;
+        (self.draft.is_known_to_be_changeable(at) && cursor.stands(self.draft.version())).then_some(at)
     }
 
     /// Returns the pages that the transaction sees, for an answer that is pinned, and the version of its trees.
@@ -185,6 +203,18 @@ impl WriteTxn {
     pub(super) fn pages_to_return(&mut self) -> (Pages<'_>, u64) {
         self.draft.pin();
         (self.draft.pages(), self.draft.version())
+    }
+
+    /// Moves about `budget` pages of the newest commit that lie at or behind the page `frontier` to free pages before
+    /// it, from where `at` says on. From now on, the transaction takes pages only there, as long as any are free.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `NoSpace`, `NoMemory`: the transaction has failed.
+    #[doc(hidden)]
+    pub fn relocate(&mut self, frontier: PageNo, at: &mut RelocateFrom, budget: u64) -> Result<Relocated> {
+        self.ready()?;
+        self.same = true;
+        self.draft.relocate(frontier, at, budget, &mut self.pages)
     }
 
     /// Returns what the transaction keeps in memory.
@@ -216,6 +246,37 @@ impl WriteTxn {
         self.finish(false)
     }
 
+    /// Makes this transaction one that leaves out the free pages at the end of the file. Returns whether there are any.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `NoMemory`: what is free cannot be known.
+    pub(crate) fn leave_out_end(&mut self) -> Result<bool> {
+        know_all_space(&mut self.pages)?;
+        if self.pages.free_at_end() == 0 {
+            return Ok(false);
+        }
+        self.pages.set_shrink(Shrink::Always);
+        self.draft.fold_only(&mut self.pages)?;
+        (self.folds, self.same) = (true, true);
+        Ok(true)
+    }
+
+    /// Returns how many pages the file has at the commit on which this transaction builds.
+    pub(crate) fn file_pages(&self) -> u64 {
+        self.draft.base().pages
+    }
+
+    /// Returns where the file could end if what lives behind that was moved, with `spare` free pages left.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `NoMemory`: what is free cannot be known.
+    pub(crate) fn possible_end(&mut self, spare: u64) -> Result<PageNo> {
+        know_all_space(&mut self.pages)?;
+        let space = self.draft.base().roots.space;
+        let parked = parked_end(&self.pages.view(), &space).map_err(|e| e.in_table(TableId::SPACE))?;
+        self.pages.possible_end(parked, spare)
+    }
+
     fn finish(mut self, wait: bool) -> Result<CommitId> {
         // This comes before anything is read: what a child finds in its parent's pages would look like damage.
         self.pages.pager().check_fork()?;
@@ -223,8 +284,12 @@ impl WriteTxn {
         let mode = CommitMode {
             durability: self.durability,
             wait,
+            folds: self.folds,
+            same: self.same,
         };
-        self.draft.commit(self.pages, self.unfinished, mode)
+        let committed = self.draft.commit(self.pages, self.unfinished, mode);
+        drop(self.held);
+        committed
     }
 }
 

@@ -92,6 +92,7 @@ pub fn table_called(table: TableId, name: &[u8]) -> impl Display + '_ {
             match *self {
                 Called(TableId::MAIN, _) => f.write_str("the main table"),
                 Called(TableId::NAMES, _) => f.write_str("the list of tables"),
+                Called(TableId::SNAPSHOTS, _) => f.write_str("the list of snapshots"),
                 Called(TableId::CATALOGUE, _) => f.write_str("the catalogue"),
                 Called(TableId::SPACE, _) => f.write_str("the tree of dead pages"),
                 Called(table, []) => write!(f, "table {table}"),

@@ -70,6 +70,16 @@ impl Detail {
         self
     }
 
+    /// Returns the same circumstances, and something else that is so.
+    #[cold]
+    pub(crate) fn beside(mut self: Box<Self>, what: &str) -> Box<Detail> {
+        self.what = match self.what.is_empty() {
+            true => what.to_string().into(),
+            false => format!("{} ({what})", self.what).into(),
+        };
+        self
+    }
+
     /// Returns the file in question with a colon behind it, as messages begin; nothing if it is not known.
     pub(super) fn prefix(&self) -> impl Display + '_ {
         Prefix(self.file.as_deref())

@@ -146,6 +146,30 @@ pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     })
 }
 
+/// Gives the room of a part of the file back to the file system. The part then reads as zeros.
+///
+/// # Errors
+/// `Unsupported`: this system or this file system cannot do that.
+pub(super) fn punch(file: &File, at: u64, len: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let (at, len) = (offset(at)?, offset(len)?);
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        again(|| {
+            // SAFETY: The descriptor is open.
+            match unsafe { libc::fallocate64(file.as_raw_fd(), mode, at, len) } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        })
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (file, at, len);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// Returns the number of the kind of file system that a file is on, if the system tells.
 pub(super) fn file_system(file: &File) -> Option<u64> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -210,12 +234,22 @@ pub(super) fn limit(limit: Limit) -> Option<u64> {
     (current != none).then_some(current)
 }
 
+/// Returns how long files of this process may be.
+pub(super) fn longest_file() -> u64 {
+    limit(Limit::FileSize).unwrap_or(u64::MAX)
+}
+
 /// Fails if a file of this process must not reach to `end`. To write beyond the limit brings a signal that ends most
 /// processes, so nothing is written there at all.
 pub(super) fn may_extend_to(end: u64) -> io::Result<()> {
-    match limit(Limit::FileSize) {
-        Some(limit) if end > limit => Err(io::Error::from_raw_os_error(libc::EFBIG)),
-        _ => Ok(()),
+    is_within(longest_file(), end)
+}
+
+/// Fails as the system does if a file that may have `longest` bytes is to reach to `end`.
+pub(super) fn is_within(longest: u64, end: u64) -> io::Result<()> {
+    match end > longest {
+        true => Err(io::Error::from_raw_os_error(libc::EFBIG)),
+        false => Ok(()),
     }
 }
 

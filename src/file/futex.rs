@@ -41,19 +41,19 @@ pub fn wait(word: &AtomicU64, seen: u64, marks: u32, most: Duration) {
     }
 }
 
-/// Wakes at most `most` of those who wait for `word` with one of `marks`.
-pub fn wake(word: &AtomicU64, most: u32, marks: u32) {
+/// Wakes at most `most` of those who wait for `word` with one of `marks`. Returns whether anybody was woken; where the
+/// system does not tell, it may have been.
+pub fn wake(word: &AtomicU64, most: u32, marks: u32) -> bool {
     #[cfg(target_os = "linux")]
     if marks != 0 {
         let (operation, unused) = (libc::FUTEX_WAKE_BITSET, std::ptr::null::<u32>());
         let most = most.min(i32::MAX as u32);
         // SAFETY: `word` is aligned, has the 32 bits that name the waiters, and outlives the call.
-        unsafe {
-            libc::syscall(libc::SYS_futex, low_half(word), operation, most, unused, unused, marks);
-        }
+        let woken = unsafe { libc::syscall(libc::SYS_futex, low_half(word), operation, most, unused, unused, marks) };
+        return woken > 0;
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (word, most, marks);
+    let _ = word;
+    cfg!(not(target_os = "linux")) && most > 0 && marks != 0
 }
 
 #[cfg(target_os = "linux")]

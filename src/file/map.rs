@@ -341,6 +341,19 @@ impl Reservation {
         unsafe { std::ptr::copy_nonoverlapping(self.base.add(at), into.as_mut_ptr(), into.len()) }
     }
 
+    /// Forgets the content of the pages of memory that lie wholly in a part of an anonymous range, so that they read as
+    /// zeros again and take no memory.
+    pub fn discard(&self, at: u64, len: u64) {
+        let page = memory_page();
+        let usable = self.usable.load(Acquire);
+        let from = to_usize(at).next_multiple_of(page).min(usable);
+        let to = to_usize(at.saturating_add(len)).min(usable) & !(page - 1);
+        if from < to {
+            // SAFETY: The pages belong to `self`. The advice replaces private anonymous pages by pages of zeros.
+            unsafe { libc::madvise(self.base.wrapping_add(from).cast(), to - from, libc::MADV_DONTNEED) };
+        }
+    }
+
     /// Forgets the content of an anonymous range, so that it reads as zeros again.
     pub fn clear(&self) {
         // SAFETY: The mapping belongs to `self`. The advice replaces private anonymous pages by pages of zeros.

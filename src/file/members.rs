@@ -22,7 +22,8 @@
 use super::beside::{self, Refusal, Site};
 use super::lock::{self, Byte, Mode};
 use super::map::Atomics;
-use super::peers::{is_memory, Activity, Peers, Syncer, Writer, DEVICE, HEADER, INODE, MAGIC, PROCESSES};
+use super::peers::{is_memory, Activity, Peers, Syncer, Writer};
+use super::peers::{DEVICE, HEADER, INODE, MAGIC, PROCESSES, WRITE_SLEEPERS};
 use super::sleepers::{Marks, Sleepers};
 use super::{calls, fork, names, Identity};
 use crate::error::{Detail, Error, Result};
@@ -44,9 +45,8 @@ const LENGTH: usize = 4;
 /// The device and inode of the memory's own file, in which a copy of the file differs.
 const OWN_DEVICE: usize = 5;
 const OWN_INODE: usize = 6;
-/// The signal for those who sleep until the right to write may be free, and their number.
+/// The signal for those who sleep until the right to write may be free.
 const WRITE_SIGNAL: usize = 16;
-const WRITE_SLEEPERS: usize = 17;
 /// Which process took the right to write last, and when, for messages.
 const WRITER: usize = 20;
 /// The same for the right to sync. Those who write do not touch this cache line.
@@ -77,6 +77,8 @@ pub struct Member {
     /// The data file.
     of: Identity,
     forks: u32,
+    /// The number of this process, which is a system call to ask for.
+    pid: u32,
 }
 
 /// Memory that nobody else can see yet.
@@ -192,7 +194,7 @@ impl Member {
             Role::Alone | Role::Observer => true,
         };
         if free {
-            self.word(note).store(Writer::note(), Relaxed);
+            self.word(note).store(Writer::note(self.pid), Relaxed);
         }
         Ok(free)
     }
@@ -237,6 +239,7 @@ impl Door {
             identity: None,
             of: self.of,
             forks: fork::count(),
+            pid: std::process::id(),
         }
     }
 
@@ -484,11 +487,12 @@ impl Peers for Member {
         self.writers().sleep(Marks::ANY, most, is_taken);
     }
 
-    fn unlock_write(&self) {
-        if let (Role::Member(_), true) = (self.role, self.is_here()) {
+    fn unlock_write(&self) -> bool {
+        let is_member = matches!(self.role, Role::Member(_)) && self.is_here();
+        if is_member {
             lock::unlock(self.fd(), Byte::Write);
-            self.writers().wake_one();
         }
+        is_member && self.writers().wake_one()
     }
 
     fn stop_waiting_to_write(&self) {

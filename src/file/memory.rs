@@ -74,8 +74,16 @@ impl Storage for Memory {
             return Err(self.outgrown());
         }
         self.range.extend(to_usize(len))?;
-        self.len.store(len, SeqCst);
+        let before = self.len.swap(len, SeqCst);
+        if len < before {
+            self.range.discard(len, before - len);
+        }
         Ok(())
+    }
+
+    fn punch(&self, at: u64, len: u64) -> Result<Option<u64>> {
+        self.range.discard(at, len);
+        Ok(Some(len))
     }
 
     fn fill(&self, from: u64, to: u64) -> Result<u64> {

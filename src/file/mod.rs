@@ -174,6 +174,24 @@ pub trait Storage: Send + Sync {
         Ok(to)
     }
 
+    /// Gives the room of a range of bytes back to the file system, whose content does not matter: it is zeros
+    /// afterwards, or as before if the file system cannot do that. The length stays. Returns how many bytes of room the
+    /// file system got, as far as it tells, or `None` if it cannot do that.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn punch(&self, at: u64, len: u64) -> Result<Option<u64>> {
+        let _ = (at, len);
+        Ok(None)
+    }
+
+    /// Looks once for limits that the process has, and goes by what it finds until [`Storage::forget_limits`]. Without
+    /// this, each write looks for itself. Only the one who writes may call this.
+    fn look_at_limits(&self) {}
+
+    /// Lets each write look for limits again.
+    fn forget_limits(&self) {}
+
     /// Returns the memory through which the file is read. It is valid as long as the storage lives. Bytes at and
     /// beyond the length must not be touched.
     fn memory(&self) -> Mapped;

@@ -8,13 +8,14 @@ use super::map::Atomics;
 use crate::error::Result;
 use crate::ids::{CommitId, ProcessIndex};
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The first word of the memory: a name and the version of the layout. Version 3 has in the words of those who write
-/// and sync since when they do so.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x03\0");
+/// and sync since when they do so; version 4 has four roots in a descriptor; version 5 says when the file became
+/// shorter.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x05\0");
 /// The part of that word that is the name.
 const NAME: u64 = 0x0000_FFFF_FFFF_FFFF;
 
@@ -33,6 +34,8 @@ pub fn is_memory(begin: &[u8]) -> bool {
 pub const DEVICE: usize = 2;
 /// The index of the word that has the inode of the data file.
 pub const INODE: usize = 3;
+/// The index of the word that counts those who sleep until the right to write may be free, with those who were killed.
+pub(super) const WRITE_SLEEPERS: usize = 17;
 /// The number of words at the head of the shared memory that are not the pager's.
 pub const HEADER: usize = 64;
 /// The number of members there can be. Each has an index below this.
@@ -71,9 +74,9 @@ impl Writer {
     /// How many bits of a note are the number of the process; the others are the time. Linux has no greater numbers.
     const PID_BITS: u32 = 24;
 
-    /// Returns a note that this process has taken the right now.
-    pub(super) fn note() -> u64 {
-        clock::coarse_ms() << Writer::PID_BITS | Writer::pid_of(u64::from(std::process::id()))
+    /// Returns a note that the process `pid` has taken the right now.
+    pub(super) fn note(pid: u32) -> u64 {
+        clock::coarse_ms() << Writer::PID_BITS | Writer::pid_of(u64::from(pid))
     }
 
     /// Returns the number of the process in a note; 0 if nobody has noted anything.
@@ -121,8 +124,9 @@ pub trait Peers: Send + Sync {
     /// registered; if it returns `false`, this returns at once.
     fn wait_write(&self, most: Duration, look: &mut dyn FnMut() -> bool);
 
-    /// Releases the right to write, for whoever asks next. One of those who wait for it is woken.
-    fn unlock_write(&self);
+    /// Releases the right to write, for whoever asks next. One of those who wait for it is woken. Returns whether
+    /// anybody of another process waited.
+    fn unlock_write(&self) -> bool;
 
     /// Tells that a waiter for the right to write has given up. Another one is woken in its place, because it was
     /// perhaps woken itself.
@@ -134,6 +138,12 @@ pub trait Peers: Send + Sync {
     /// Returns the process that took the right to write last, as it noted itself.
     fn last_writer(&self) -> Option<Writer> {
         None
+    }
+
+    /// Returns whether anybody in another process may wait for the right to write. One that was killed while it waited
+    /// counts as well.
+    fn others_may_wait_to_write(&self) -> bool {
+        self.memory().all()[WRITE_SLEEPERS].load(SeqCst) > 0
     }
 
     /// Returns whether another process has the right to write.
@@ -221,7 +231,9 @@ impl Peers for Alone {
 
     fn wait_write(&self, _: Duration, _: &mut dyn FnMut() -> bool) {}
 
-    fn unlock_write(&self) {}
+    fn unlock_write(&self) -> bool {
+        false
+    }
 
     fn stop_waiting_to_write(&self) {}
 

@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)]
 
-use super::calls::{self, Limit};
+use super::calls;
 use super::fork::{self, Watch};
 use super::fresh::identity_of;
 use super::map::{Mapped, Reservation};
@@ -26,14 +26,17 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most slices that are handed to the system in one call.
 const SLICES_MAX: usize = 1024;
-/// A call writes no further than to the next multiple of this. File systems cache what one call writes in one piece
-/// of memory, and later work on all of that piece when a single page in it is written or synced again. In pieces of 1
-/// MiB, a page costs three to ten times as much as in pieces of this size, and writing them is no faster.
+/// A call that writes more than this writes no further than to the next multiple of this. File systems cache what one
+/// call writes in one piece of memory, and later work on all of that piece when a single page in it is written or
+/// synced again. In pieces of 1 MiB, a page costs three to ten times as much as in pieces of this size, and writing
+/// them is no faster. A piece begins at a multiple of its own size, so whatever a call of up to this size writes, no
+/// piece is larger.
 const CALL: u64 = 32 << 10;
 
 /// What a medium writes whole or not at all.
@@ -49,6 +52,8 @@ pub struct PosixFile {
     path: PathBuf,
     identity: Identity,
     writable: bool,
+    /// The length that files of this process may have, or 0 if that is to be asked before each write.
+    longest: AtomicU64,
 }
 
 /// A file that was opened but is not mapped yet. This is enough to learn which file it is.
@@ -220,6 +225,7 @@ impl Candidate {
             path: self.path,
             identity: self.identity,
             writable: self.writable,
+            longest: AtomicU64::new(0),
         })
     }
 }
@@ -237,6 +243,8 @@ fn write_fully(
     parts: &[&[u8]],
     mut write: impl FnMut(u64, &[io::IoSlice<'_>]) -> io::Result<usize>,
 ) -> io::Result<()> {
+    let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+    let in_one_call = bytes <= CALL;
     let (mut to, mut part, mut skip) = (at, 0, 0);
     let mut slices: Vec<io::IoSlice<'_>> = Vec::with_capacity(parts.len().min(SLICES_MAX));
     while part < parts.len() {
@@ -245,7 +253,7 @@ fn write_fully(
             continue;
         }
         slices.clear();
-        let mut room = to_usize(CALL - to % CALL);
+        let mut room = to_usize(if in_one_call { CALL } else { CALL - to % CALL });
         let first = std::iter::once(&parts[part][skip..]);
         for bytes in first.chain(parts[part + 1..].iter().copied()).take(SLICES_MAX) {
             let here = bytes.len().min(room);
@@ -279,6 +287,20 @@ impl PosixFile {
         Error::Outgrown {
             reserved: self.map.reserved(),
         }
+    }
+
+    /// Returns how long files of this process may be.
+    fn longest(&self) -> u64 {
+        match self.longest.load(Relaxed) {
+            0 => calls::longest_file(),
+            known => known,
+        }
+    }
+
+    /// Fails if the file must not reach to `end`. To write beyond the limit brings a signal that ends most processes,
+    /// so nothing is written there at all.
+    fn may_extend_to(&self, end: u64) -> io::Result<()> {
+        calls::is_within(self.longest(), end)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -324,8 +346,8 @@ impl Storage for PosixFile {
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let end = at.checked_add(bytes).filter(|end| *end <= self.map.reserved());
         let end = end.ok_or_else(|| self.outgrown())?;
-        let written = calls::may_extend_to(end).and_then(|()| match parts {
-            [one] if at % CALL + bytes <= CALL => self.file.write_all_at(one, at),
+        let written = self.may_extend_to(end).and_then(|()| match parts {
+            [one] if bytes <= CALL => self.file.write_all_at(one, at),
             _ => write_fully(at, parts, |at, slices| calls::write_slices(&self.file, at, slices)),
         });
         written.map_err(|e| Error::io("write", e))
@@ -349,15 +371,14 @@ impl Storage for PosixFile {
         if len > self.map.reserved() {
             return Err(self.outgrown());
         }
-        let sized = calls::may_extend_to(len).and_then(|()| self.file.set_len(len));
+        let sized = self.may_extend_to(len).and_then(|()| self.file.set_len(len));
         sized.map_err(|e| Error::io("set the file length", e))
     }
 
     fn fill(&self, from: u64, to: u64) -> Result<u64> {
         let _uncancelled = Uncancelled::new();
         // To write beyond a limit on the length of files would bring a signal.
-        let most = calls::limit(Limit::FileSize).unwrap_or(u64::MAX);
-        let (mut at, end) = (from, to.min(most).min(self.map.reserved()));
+        let (mut at, end) = (from, to.min(self.longest()).min(self.map.reserved()));
         while at < end {
             let bytes = to_usize((CALL - at % CALL).min(end - at));
             match self.file.write_at(&super::ZEROS[..bytes], at) {
@@ -372,6 +393,28 @@ impl Storage for PosixFile {
             }
         }
         Ok(at)
+    }
+
+    fn punch(&self, at: u64, len: u64) -> Result<Option<u64>> {
+        let _uncancelled = Uncancelled::new();
+        let room = || self.file.metadata().map(|file| file.blocks() * 512);
+        let before = room();
+        match calls::punch(&self.file, at, len) {
+            Ok(()) => match (before, room()) {
+                (Ok(before), Ok(after)) => Ok(Some(before.saturating_sub(after))),
+                _ => Ok(Some(0)),
+            },
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(e) => Err(Error::io("give room of the file back", e)),
+        }
+    }
+
+    fn look_at_limits(&self) {
+        self.longest.store(calls::longest_file(), Relaxed);
+    }
+
+    fn forget_limits(&self) {
+        self.longest.store(0, Relaxed);
     }
 
     fn memory(&self) -> Mapped {
@@ -439,6 +482,29 @@ mod tests {
         }
         let zero = write_fully(0, &[b"x"], |_, _| Ok(0));
         assert!(zero.is_err());
+    }
+
+    #[test]
+    fn what_is_short_is_written_in_one_call_and_the_rest_up_to_bounds() {
+        let calls = |at: u64, parts: &[&[u8]]| {
+            let mut calls = Vec::new();
+            write_fully(at, parts, |at, slices| {
+                let bytes = slices.iter().map(|slice| slice.len()).sum();
+                calls.push((at, bytes));
+                Ok(bytes)
+            })
+            .expect("write");
+            calls
+        };
+        let page: &[u8] = &[7; 4096];
+        let before = CALL - 4096;
+        assert_eq!(calls(before, &[page; 3]), [(before, 12288)]);
+        assert_eq!(calls(before, &[page; 8]), [(before, 32768)]);
+        let (next, all) = (CALL, CALL as usize);
+        assert_eq!(
+            calls(before, &[page; 12]),
+            [(before, 4096), (next, all), (2 * next, 12288)]
+        );
     }
 
     #[test]

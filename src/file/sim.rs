@@ -67,7 +67,7 @@ struct Plan {
 }
 
 #[derive(Debug, Clone)]
-enum Op {
+enum DiskOp {
     Write { at: u64, bytes: Vec<u8> },
     Length(u64),
 }
@@ -76,7 +76,7 @@ enum Op {
 struct State {
     len: u64,
     disk: Vec<u8>,
-    log: Vec<Op>,
+    log: Vec<DiskOp>,
     /// The number of log entries that were applied to the disk so far.
     carried: u64,
     writes: u64,
@@ -157,7 +157,7 @@ impl SimDisk {
         SimDisk::make(&image.clone(), image, Vec::new(), seed)
     }
 
-    fn make(cached: &[u8], disk: Vec<u8>, log: Vec<Op>, seed: u64) -> Result<SimDisk> {
+    fn make(cached: &[u8], disk: Vec<u8>, log: Vec<DiskOp>, seed: u64) -> Result<SimDisk> {
         if cached.len() as u64 > CAPACITY {
             return Err(Error::Limit("the simulated disk is full".into()));
         }
@@ -245,12 +245,12 @@ impl SimDisk {
         // Clean bytes of the cache equal those of the disk. Dirty bytes are made equal, and all bytes if that is not
         // sure.
         let (old, new) = (state.len as usize, image.len());
-        let all = Op::Write {
+        let all = DiskOp::Write {
             at: 0,
             bytes: vec![0; if state.diverged || new > old { new } else { 0 }],
         };
         for op in state.log.iter().chain([&all]) {
-            let Op::Write { at, bytes } = op else { continue };
+            let DiskOp::Write { at, bytes } = op else { continue };
             let from = (*at as usize).min(new);
             let to = (*at as usize + bytes.len()).min(new);
             // SAFETY: The bytes lie inside the capacity, and nobody else can hold the storage.
@@ -382,7 +382,7 @@ impl SimDisk {
         // SAFETY: The caller checked the capacity, and the pager writes no bytes that a view was given (I-3).
         unsafe { self.cache.write(at, &bytes) };
         state.len = state.len.max(at + bytes.len() as u64);
-        state.log.push(Op::Write { at, bytes });
+        state.log.push(DiskOp::Write { at, bytes });
     }
 }
 
@@ -396,10 +396,10 @@ fn failure(op: &'static str, fault: Fault) -> Error {
     Error::io(op, source)
 }
 
-fn apply(image: &mut Vec<u8>, op: &Op) {
+fn apply(image: &mut Vec<u8>, op: &DiskOp) {
     match op {
-        Op::Write { at, bytes } => put_part(image, *at as usize, bytes),
-        Op::Length(len) => image.resize(*len as usize, 0),
+        DiskOp::Write { at, bytes } => put_part(image, *at as usize, bytes),
+        DiskOp::Length(len) => image.resize(*len as usize, 0),
     }
 }
 
@@ -423,7 +423,7 @@ fn cut_image(mut image: Vec<u8>, state: &State, cut: Cut, random: &mut Random) -
             (Cut::AllKept, _) => apply(&mut image, op),
             // Half of the writes are torn and the others are not, because whole slots over missing data are the
             // dangerous case.
-            (Cut::Sectors, Op::Write { at, bytes }) if random.one_in(2) => {
+            (Cut::Sectors, DiskOp::Write { at, bytes }) if random.one_in(2) => {
                 let mut from = 0;
                 while from < bytes.len() {
                     let offset = *at as usize + from;
@@ -471,7 +471,7 @@ impl Storage for SimDisk {
         let have = &state.disk[from..state.disk.len().min(at as usize + into.len())];
         into[..have.len()].copy_from_slice(have);
         for op in &state.log {
-            if let Op::Write { at: start, bytes } = op {
+            if let DiskOp::Write { at: start, bytes } = op {
                 let low = at.max(*start);
                 let high = (at + into.len() as u64).min(start + bytes.len() as u64);
                 if low < high {
@@ -579,7 +579,7 @@ impl Storage for SimDisk {
             state.diverged = true;
         }
         state.len = len;
-        state.log.push(Op::Length(len));
+        state.log.push(DiskOp::Length(len));
         Ok(())
     }
 

@@ -77,9 +77,10 @@ impl<'a> Sleepers<'a> {
         self.count.fetch_sub(1, SeqCst);
     }
 
-    /// Wakes one, after the lock was released.
-    pub fn wake_one(self) {
-        self.wake(Marks::ANY, Marks(0));
+    /// Wakes one, after the lock was released. Returns whether anybody slept. The system knows that; who is counted
+    /// may have been killed while it slept.
+    pub fn wake_one(self) -> bool {
+        self.wake(Marks::ANY, Marks(0))
     }
 
     /// Wakes one in place of the caller, who was perhaps woken to take the lock and does not take it.
@@ -99,14 +100,15 @@ impl<'a> Sleepers<'a> {
         self.wake(done.others(), done);
     }
 
-    fn wake(self, one: Marks, all: Marks) {
+    /// Wakes these, and returns whether anybody was woken.
+    fn wake(self, one: Marks, all: Marks) -> bool {
         // An exchange, unlike a load, cannot be done before the lock is free for all to see.
         if self.count.fetch_add(0, SeqCst) == 0 {
-            return;
+            return false;
         }
         self.signal.fetch_add(1, SeqCst);
-        futex::wake(self.signal, 1, one.0);
-        futex::wake(self.signal, u32::MAX, all.0);
+        let one = futex::wake(self.signal, 1, one.0);
+        futex::wake(self.signal, u32::MAX, all.0) || one
     }
 }
 
@@ -173,7 +175,7 @@ mod tests {
             let woken = awake.load(SeqCst);
             until(&|| awake.load(SeqCst).count_ones() == 4);
             assert_eq!(awake.load(SeqCst) & 0b1110, 0b1110, "{woken:b}");
-            sleepers.wake_one();
+            assert!(sleepers.wake_one());
             until(&|| count.load(SeqCst) == 1);
             sleepers.wake_all();
         });
@@ -181,6 +183,11 @@ mod tests {
         // Nobody is woken where nobody sleeps, and whoever finds the lock free does not sleep.
         let before = signal.load(SeqCst);
         sleepers.wake_all();
+        // Somebody who was killed while it slept stays counted, and is not taken for one who sleeps.
+        count.store(1, SeqCst);
+        assert!(!sleepers.wake_one());
+        count.store(0, SeqCst);
+        let before = before + 1;
         let looked = AtomicBool::new(false);
         sleepers.sleep(Marks::ANY, LONG, &mut || looked.swap(true, SeqCst));
         assert_eq!((signal.load(SeqCst), looked.load(SeqCst)), (before, true));

@@ -215,7 +215,7 @@ impl ReadTxn {
             while page < hole.first {
                 let n = (hole.first - page).min(PIECE / size);
                 let run = Run::new(page, n);
-                view.will_read(&mut std::iter::once(run));
+                view.will_copy(&mut std::iter::once(run));
                 let bytes = view.raw(page, n * size)?;
                 for (number, bytes) in run.iter().zip(bytes.chunks_exact(size as usize)) {
                     if reached.sum(number) != crc32c(bytes) {

@@ -10,7 +10,7 @@ use crate::error::{Error, FaultKind, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, Prefetch, Root};
 use crate::pager::{Accounting, Descriptor, Pager, Snapshot, View, Wait};
-use crate::tree::read::check::{Checker, PageSet, Reached};
+use crate::tree::read::check::{Checker, PageSet, Reached, SeenPages};
 use crate::txn::DeadExtents;
 use crate::util::shown::plural;
 use std::collections::BTreeSet;
@@ -18,6 +18,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// What messages call pages that no tree of the newest state reaches.
+const DEAD: &str = "dead";
+const PARKED: &str = "parked for snapshots";
+const OWN: &str = "space bookkeeping";
 /// How often a check tries to get the newest commit before another commit replaces it.
 const TRIES: usize = 1000;
 
@@ -39,6 +43,11 @@ pub struct CheckReport {
     pub overflow_pages: u64,
     /// The number of dead pages, whether they are free or pending. Only a check with accounting counts them.
     pub dead_pages: u64,
+    /// The number of dead pages that are put aside for named snapshots, besides those. Only a check with accounting
+    /// counts them.
+    pub parked_pages: u64,
+    /// The number of named snapshots whose trees were checked. Only a check with accounting looks at them.
+    pub snapshots: u64,
     /// The number of faults that were found.
     pub faults: u64,
     /// The number of pages that are neither in use nor dead as far as is known, because the pages that would lead to
@@ -121,17 +130,19 @@ impl Db {
         if !accounting {
             return self.begin_read()?.check(false, job, on_fault);
         }
-        let wait = self.wait_limit();
-        let deadline = match wait {
-            Wait::For(time) => Instant::now().checked_add(time),
-            Wait::Try | Wait::Forever => None,
-        };
-        // All waits of the check together last no longer than one may.
-        let mut wait_for_writer = || {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            self.lock_write(left.map_or(wait, Wait::For)).map(drop)
-        };
-        account_newest(self.pager(), &mut wait_for_writer, job, on_fault)
+        account_newest(self.pager(), &mut waits(self, self.wait_limit()), job, on_fault)
+    }
+}
+
+/// Returns what waits for an open write transaction to end. All waits together last no longer than `wait` says.
+pub(super) fn waits(db: &Db, wait: Wait) -> impl FnMut() -> Result<()> + '_ {
+    let deadline = match wait {
+        Wait::For(time) => Instant::now().checked_add(time),
+        Wait::Try | Wait::Forever => None,
+    };
+    move || {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        db.lock_write(left.map_or(wait, Wait::For)).map(drop)
     }
 }
 
@@ -201,9 +212,12 @@ fn run(
         stopped: false,
     };
     let mut reached = PageSet::new();
-    check.trees(view, &desc, space.as_ref(), &mut reached);
+    let in_use = check.trees(view, &desc, space.as_ref(), &mut reached);
     if let Some(space) = space.filter(|_| !check.stopped) {
-        check.account(view, &space, &mut reached);
+        let gone = check.account(view, &space, &mut reached);
+        if let Some(gone) = gone.filter(|_| !check.stopped) {
+            check.snapshots(view, &desc, (in_use, gone), snapshot.pager())?;
+        }
     }
     if check.stopped || job.is_stopped() {
         return Err(job.end());
@@ -216,18 +230,18 @@ fn run(
 /// The source that a check reads through.
 pub(crate) type JobView<'v, 'j, 'f> = JobPages<'j, 'f, View<'v>>;
 
-struct Check<'f, 'j> {
-    report: CheckReport,
-    job: &'f Job<'j>,
+pub(super) struct Check<'f, 'j> {
+    pub(super) report: CheckReport,
+    pub(super) job: &'f Job<'j>,
     on_fault: &'f mut dyn FnMut(&Fault) -> bool,
     /// Where faults were found in trees that are read twice: a page that cannot be read is one fault.
     told: BTreeSet<(PageNo, TableId)>,
-    stopped: bool,
+    pub(super) stopped: bool,
 }
 
 /// Returns whether a tree is checked as a tree and read for what it lists.
 pub(super) fn is_read_twice(table: &TableId) -> bool {
-    [TableId::CATALOGUE, TableId::NAMES, TableId::SPACE].contains(table)
+    [TableId::CATALOGUE, TableId::NAMES, TableId::SPACE, TableId::SNAPSHOTS].contains(table)
 }
 
 impl Check<'_, '_> {
@@ -237,7 +251,7 @@ impl Check<'_, '_> {
     }
 
     /// Reports a fault. Returns whether to go on.
-    fn found(&mut self, fault: &Fault) -> bool {
+    pub(super) fn found(&mut self, fault: &Fault) -> bool {
         if self.job.is_stopped() {
             return false;
         }
@@ -251,7 +265,7 @@ impl Check<'_, '_> {
 
     /// Notes why something in a table could not be read. That memory is short ends the job, and is no fault of the
     /// file.
-    fn failed(&mut self, table: TableId, error: &Error) {
+    pub(super) fn failed(&mut self, table: TableId, error: &Error) {
         if error.is_no_memory() {
             return self.job.lack_memory();
         }
@@ -260,24 +274,27 @@ impl Check<'_, '_> {
 
     /// Reports a fault that was met in reading a tree for what it lists, unless the check of the tree has found one at
     /// the same page.
-    fn found_again(&mut self, fault: &Fault) {
+    pub(super) fn found_again(&mut self, fault: &Fault) {
         let at = fault.page.zip(fault.table);
         if at.is_none_or(|at| !self.told.contains(&at)) {
             self.found(fault);
         }
     }
 
-    /// Checks every tree of the commit.
+    /// Checks every tree of the commit. Returns what they reach.
     fn trees(
         &mut self,
         view: JobView<'_, '_, '_>,
         desc: &Descriptor,
         space: Option<&Accounting>,
         reached: &mut PageSet,
-    ) {
+    ) -> SeenPages {
         let (mut tables, faults) = match CommitTrees::of(&view, desc) {
             Ok(CommitTrees { all, faults }) => (all, faults),
-            Err(error) => return self.failed(TableId::CATALOGUE, &error),
+            Err(error) => {
+                self.failed(TableId::CATALOGUE, &error);
+                return SeenPages::default();
+            }
         };
         // The catalogue was read once to learn the trees, and is read again as a tree below, which tells more of a
         // page.
@@ -293,6 +310,7 @@ impl Check<'_, '_> {
             .fold(0u64, |n, (_, root)| n.saturating_add(root.ptr.entries));
         if let Some(space) = space {
             tables.push((TableId::SPACE, space.desc.roots.space));
+            tables.push((TableId::SNAPSHOTS, space.desc.roots.snapshots));
         }
         let (mut tree_pages, mut overflow_pages) = (0, 0);
         let current = std::cell::Cell::new(TableId::MAIN);
@@ -310,6 +328,9 @@ impl Check<'_, '_> {
             }
         };
         let mut checker = Checker::new(true, &mut on_fault, &mut on_run);
+        if space.is_some() && desc.roots.snapshots.height > 0 {
+            checker.keep_extents();
+        }
         for (table, root) in &tables {
             current.set(*table);
             checker.tree(&view, root, *table);
@@ -320,6 +341,7 @@ impl Check<'_, '_> {
         if checker.lacks_memory() {
             job.lack_memory();
         }
+        let seen = checker.into_seen();
         self.report.tree_pages = tree_pages;
         self.report.overflow_pages = overflow_pages;
         for fault in &of_pages {
@@ -327,10 +349,12 @@ impl Check<'_, '_> {
                 self.found_again(fault);
             }
         }
+        seen
     }
 
-    /// Checks that every page of the file has exactly one use.
-    fn account(&mut self, view: JobView<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
+    /// Checks that every page of the file has exactly one use. Returns those that are dead or parked, if they are
+    /// known.
+    fn account(&mut self, view: JobView<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) -> Option<PageSet> {
         let first = PageNo::new(meta_pages(view.page_size()));
         let end = PageNo::new(self.report.pages);
         let desc = &space.desc;
@@ -339,20 +363,23 @@ impl Check<'_, '_> {
             Ok(dead) => dead,
             Err(error) => {
                 self.report.unaccounted_pages = self.report.pages.saturating_sub(used);
-                return self.failed(TableId::SPACE, &error);
+                self.failed(TableId::SPACE, &error);
+                return None;
             }
         };
         if let Some((page, what)) = dead.fault {
             self.fault(Some(page), TableId::SPACE, what);
         }
+        self.holders(view, desc, &dead.parked);
         let is_hidden = self.report.faults > 0;
-        let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
-        let dead = dead.extents.values().map(|d| (d.extent.run, "dead"));
-        let mut counted = used;
-        for (run, what) in dead.chain(spilled) {
+        let spilled = space.spilled.iter().map(|run| (*run, OWN));
+        let parked = dead.parked.iter().map(|d| (d.extent.run, PARKED));
+        let dead = dead.extents.values().map(|d| (d.extent.run, DEAD));
+        let (mut counted, mut gone) = (used, PageSet::new());
+        for (run, what) in dead.chain(parked).chain(spilled) {
             if run.first < first || run.checked_end().is_none_or(|behind| behind > end) {
                 if !self.fault(Some(run.first), TableId::SPACE, "pages outside the file are listed") {
-                    return;
+                    return None;
                 }
                 continue;
             }
@@ -360,20 +387,22 @@ impl Check<'_, '_> {
                 if !reached.insert(page)
                     && !self.fault(Some(page), TableId::SPACE, &format!("page is {what} and in use"))
                 {
-                    return;
+                    return None;
+                }
+                if what != OWN {
+                    gone.insert(page);
                 }
             }
             counted += run.pages;
-            if what == "dead" {
-                self.report.dead_pages += run.pages;
+            match what {
+                DEAD => self.report.dead_pages += run.pages,
+                PARKED => self.report.parked_pages += run.pages,
+                _ => {}
             }
         }
-        if self.report.dead_pages != space.dead {
-            self.fault(
-                None,
-                TableId::SPACE,
-                "the meta slot counts other dead pages than are listed",
-            );
+        if (self.report.dead_pages, self.report.parked_pages) != (space.dead, space.parked) {
+            let what = "the meta slot counts other dead or parked pages than are listed";
+            self.fault(None, TableId::SPACE, what);
         }
         let unaccounted = self.report.pages.saturating_sub(counted);
         if is_hidden {
@@ -387,5 +416,6 @@ impl Check<'_, '_> {
             let what = format!("{unaccounted} {are} neither in use nor dead; this is the first");
             self.fault(lost, TableId::SPACE, &what);
         }
+        Some(gone)
     }
 }

@@ -169,7 +169,7 @@ impl<'s, S: PageSource<'s>> PageSource<'s> for JobPages<'_, '_, S> {
     }
 
     fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
-        self.source.will_read(runs);
+        self.source.will_copy(runs);
     }
 }
 

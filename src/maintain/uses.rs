@@ -1,7 +1,7 @@
 //! What each page of the file is used for, for those who want to see how full and how fragmented a file is. Damage does
 //! not end that: what is below a damaged page is not known, and everything else is.
 
-use super::check::{is_read_twice, newest_accounting, JobView};
+use super::check::{is_read_twice, newest_accounting, waits, JobView};
 use super::fault::Fault;
 use super::job::{Job, JobPages};
 use super::trees::CommitTrees;
@@ -27,10 +27,13 @@ pub enum PageUse {
     Leaf,
     /// The page holds a part of a long value, its checksums, or the rest of a long key.
     Overflow,
-    /// The page belongs to what the library keeps of dead pages: the space tree, or spilled records.
+    /// The page belongs to what the library keeps of the file: the space tree, the list of snapshots, or spilled
+    /// records.
     Own,
     /// The page is dead: it is free, or becomes free when nobody can see it any more.
     Dead,
+    /// The page is dead and put aside for named snapshots, which alone see it.
+    Parked,
 }
 
 /// Pages that lie side by side and are used for the same.
@@ -102,8 +105,7 @@ impl Db {
         on_run: &mut dyn FnMut(PageRun),
         on_fault: &mut dyn FnMut(&Fault) -> bool,
     ) -> Result<PageUses> {
-        let mut wait = || self.lock_write(self.wait_limit()).map(drop);
-        let (snapshot, space) = newest_accounting(self.pager(), &mut wait)?;
+        let (snapshot, space) = newest_accounting(self.pager(), &mut waits(self, self.wait_limit()))?;
         let desc = *snapshot.desc();
         job.expect(desc.pages);
         let view = JobPages {
@@ -203,6 +205,7 @@ fn trees(
         faults: of_catalogue,
     } = CommitTrees::of(&view, &space.desc)?;
     trees.push((TableId::SPACE, space.desc.roots.space));
+    trees.push((TableId::SNAPSHOTS, space.desc.roots.snapshots));
     let job = view.job;
     let current = Cell::new(TableId::MAIN);
     let mut failed = None;
@@ -210,7 +213,7 @@ fn trees(
     let mut on_extent = |extent: Extent, what: Reached| {
         let Run { first, pages } = extent.run;
         let usage = match (what, current.get()) {
-            (_, TableId::SPACE) => Ok(PageUse::Own),
+            (_, TableId::SPACE | TableId::SNAPSHOTS) => Ok(PageUse::Own),
             (Reached::Chain, _) => Ok(PageUse::Overflow),
             (Reached::Tree, _) => usage_of_tree_page(view, first),
         };
@@ -280,8 +283,10 @@ fn bookkeeping(
         faults.found(&fault);
     }
     let is_known = dead.is_some();
+    let parked = dead.iter().flat_map(|dead| &dead.parked);
+    let parked = parked.map(|parked| (parked.extent.run, PageUse::Parked));
     let dead = dead.iter().flat_map(|dead| dead.extents.values());
-    let dead = dead.map(|dead| (dead.extent.run, PageUse::Dead));
+    let dead = dead.map(|dead| (dead.extent.run, PageUse::Dead)).chain(parked);
     let end = PageNo::new(desc.pages);
     for (run, usage) in spilled.chain(dead) {
         let is_in_file = run.checked_end().is_some_and(|behind| behind <= end);

@@ -86,6 +86,18 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
         u64::from_le_bytes(self.element::<BEFORE, 6, 8>(array, i)) & U48_MAX
     }
 
+    /// Returns the bytes of the elements `range` of an array, for a look at many of them.
+    #[inline]
+    pub fn bytes<const BEFORE: usize, const WIDTH: usize>(
+        &self,
+        array: Array<BEFORE, WIDTH>,
+        range: Range<usize>,
+    ) -> &'a [u8] {
+        const { assert!(BEFORE + WIDTH <= EACH) }
+        let to = range.end.min(self.n);
+        &self.page[array.at(self.n, range.start.min(to))..array.at(self.n, to)]
+    }
+
     /// Returns head `i`. The heads are the first array.
     #[inline(always)]
     pub fn head(&self, i: usize) -> u32 {

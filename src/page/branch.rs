@@ -131,6 +131,15 @@ impl<'a> Branch<'a> {
         PageRef::from_bits(self.arrays.u48(PAGES, i))
     }
 
+    /// Returns the first of the children `range` that is private.
+    #[inline]
+    pub fn first_private(&self, range: Range<usize>) -> Option<usize> {
+        let mut pages = self.arrays.bytes(PAGES, range.clone()).chunks_exact(6);
+        // The highest bit says so.
+        let at = pages.position(|page| page[5] & 0x80 != 0)?;
+        Some(range.start + at)
+    }
+
     /// Returns the number of entries below child `i`.
     #[inline(always)]
     pub fn entries(&self, i: usize) -> u64 {

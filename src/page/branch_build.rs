@@ -8,14 +8,14 @@ use super::layout::branch::{
     ARRAYS, ARRAYS_WITH_HEAD2, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES,
     RUN_PREFIXES, SECOND_HEADS,
 };
-use super::layout::record::{self, separator::LENGTH};
+use super::layout::record::{self, separator::LENGTH, REST};
 use super::layout::{close_gap, open_gap};
 use super::search::{head, head_at};
-use super::suffix::{NewPrefix, Suffix};
+use super::suffix::{NewPrefix, Rest, Suffix};
 use super::Ptr;
 use crate::error::Result;
 use crate::ids::{PageRef, TableId, U48_MAX};
-use crate::util::bytes::{common_prefix, put_u16};
+use crate::util::bytes::{common_prefix, get_u48, put_u16, put_u48};
 use std::ops::Range;
 
 /// The length from which on a run of equal heads makes a page HEAD2. Shorter runs cost less than the arrays.
@@ -178,35 +178,56 @@ pub fn replace_ptr(page: &mut [u8], i: usize, ptr: &Ptr) {
     set_ptr(page, n, i, ptr);
 }
 
+/// Says where the rest of separator `i` is, which is a long one, and returns true. Returns false and changes nothing if
+/// there is no such separator.
+pub fn replace_rest(page: &mut [u8], i: usize, rest: &Rest) -> bool {
+    let Some(at) = Branch::new(page, PageRef::UNKNOWN).ok().and_then(|branch| {
+        let separator = (i < branch.len()).then(|| branch.separator(i).ok())??;
+        let (at, bytes) = branch.record_span(i, &separator).filter(|_| separator.long)?;
+        (at + bytes).checked_sub(REST)
+    }) else {
+        return false;
+    };
+    page[at..at + REST].copy_from_slice(&rest.encode());
+    true
+}
+
 /// Returns where child `i` of a branch is that was viewed as one before.
 #[inline(always)]
 pub fn child_of(page: &[u8], i: usize) -> PageRef {
     PageRef::from_bits(PAGES.get(page, header::count(page), i))
 }
 
-/// Adds `more` to the number of entries below child `i` of a private branch and, if it is at another page now, replaces
-/// its pointer by one to that private page. Returns false and changes nothing if the number would be none.
-#[inline]
-pub fn change_child(page: &mut [u8], i: usize, moved_to: Option<PageRef>, more: i64) -> bool {
+/// Adds `more` to the number of entries below child `i` of a private branch. Returns false and changes nothing if there
+/// is no such child, or if the number would be none.
+#[inline(always)]
+pub fn change_entries(page: &mut [u8], i: usize, more: i64) -> bool {
     let n = header::count(page);
-    if i >= n {
-        return false;
-    }
-    let entries = ENTRIES.get(page, n, i).checked_add_signed(more);
-    let Some(entries) = entries.filter(|entries| *entries <= U48_MAX) else {
+    let at = ENTRIES.at(n, i);
+    let Some(field) = page.get_mut(at..at + ENTRIES.width()).filter(|_| i < n) else {
         return false;
     };
-    match moved_to {
-        None => ENTRIES.set(page, n, i, entries),
-        Some(page_ref) => {
-            let ptr = Ptr {
-                page: page_ref,
-                entries,
-                ..Ptr::default()
-            };
-            set_ptr(page, n, i, &ptr);
-        }
+    // The sum of a number of six bytes and one that is not as large does not wrap, and a negative one is too great.
+    let entries = get_u48(field, 0).wrapping_add_signed(more);
+    if entries > U48_MAX {
+        return false;
     }
+    put_u48(field, 0, entries);
+    true
+}
+
+/// Does the same, and replaces the pointer to the child by one to the private page where it is now.
+pub fn move_child(page: &mut [u8], i: usize, moved_to: PageRef, more: i64) -> bool {
+    let n = header::count(page);
+    if !change_entries(page, i, more) {
+        return false;
+    }
+    let ptr = Ptr {
+        page: moved_to,
+        entries: ENTRIES.get(page, n, i),
+        ..Ptr::default()
+    };
+    set_ptr(page, n, i, &ptr);
     true
 }
 

@@ -19,6 +19,8 @@ use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48, try_u32, try_u48};
 
 /// The most extents of a value.
 pub const EXTENTS_MAX: usize = 8;
+/// The bytes that an extent takes in the description.
+pub const EXTENT_BYTES: usize = extent::BYTES;
 /// The most pieces whose checksums stay in the record.
 const DIRECT_MAX: u64 = 32;
 
@@ -156,7 +158,10 @@ impl Chain {
     }
 
     /// Returns the checksums, which are read from the index if there is one.
-    fn sums<'x, 's: 'x, S: PageSource<'s> + ?Sized>(&'x self, source: &S) -> Result<&'x [u8]> {
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`: the index cannot be read.
+    pub fn sums<'x, 's: 'x, S: PageSource<'s> + ?Sized>(&'x self, source: &S) -> Result<&'x [u8]> {
         match &self.sums {
             Sums::Direct(b) => Ok(b),
             Sums::Index(e, sum) => source.piece(e.run.first, sums_len(self.len) as usize, *sum),

@@ -1,6 +1,10 @@
 //! Bits of a meta slot that say what a file contains beyond the format's first version.
 
-/// The features of a file, a bit each. This version of the library writes none and knows none.
+/// The feature of a file with named snapshots: a list of them, or pages that are parked for them. Whoever writes must
+/// keep what they hold.
+pub const SNAPSHOTS: u32 = 4;
+
+/// The features of a file that this version does not know, a bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Features {
     /// Features that a reader must understand.

@@ -194,14 +194,19 @@ impl<'a> Leaf<'a> {
     /// `Corrupt` if the record leaves the page.
     #[inline(always)]
     pub fn slotted_suffix(&self, i: usize) -> Result<Suffix<'a>> {
-        let record = self.record(i)?;
-        Ok(Suffix {
+        self.record(i).map(|record| self.suffix_in(i, &record))
+    }
+
+    /// Returns key `i` of a slotted leaf, whose record this is, behind the prefix.
+    #[inline(always)]
+    pub(super) fn suffix_in(&self, i: usize, record: &Record<'a>) -> Suffix<'a> {
+        Suffix {
             lead: &[],
             head: head_at(self.page, i),
             len: record.lengths.key(),
             remainder: record.remainder,
             long: record.lengths.key_is_long(),
-        })
+        }
     }
 
     /// Returns value `i`.

@@ -360,14 +360,16 @@ pub fn entries_of<'a>(
         }
         return Ok(());
     }
+    out.reserve(range.len());
     for i in range {
+        let record = leaf.record(i)?;
         out.push(Entry {
             suffix: Suffix {
                 lead,
-                ..leaf.slotted_suffix(i)?
+                ..leaf.suffix_in(i, &record)
             },
             fingerprint: leaf.fingerprint(i),
-            value: leaf.value(i)?,
+            value: record.value(),
         });
     }
     Ok(())

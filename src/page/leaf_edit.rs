@@ -1,25 +1,24 @@
 //! Changing a private leaf in place: cheaper than a rebuild for a few edits, with the same result.
 
-use super::header;
+use super::header::{self, DENSE, LEAF};
 use super::layout::leaf::{ARRAYS, FINGERPRINTS, HEADS, OFFSETS};
-use super::layout::record::LENGTHS;
+use super::layout::record::{LENGTHS, REST};
 use super::layout::{close_gap, open_gap, DenseShape, HEAD_BYTES};
 use super::leaf::{Leaf, Stored};
 use super::leaf_build::{write_dense_suffix, write_dense_value, write_record};
-use super::suffix::Suffix;
+use super::suffix::{Rest, Suffix};
 use crate::ids::PageRef;
 
 /// Inserts an entry at `pos` and returns true if the page has room for it, maybe after its garbage was removed. Returns
 /// false and leaves the entries as they are if not. `suffix` is relative to the page's own prefix and has no lead. A
 /// dense leaf takes only entries of its shape.
 pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8, value: &Stored<'_>) -> bool {
-    let Ok(leaf) = Leaf::new(page, PageRef::UNKNOWN) else {
-        return false;
-    };
-    let n = leaf.len();
-    if leaf.is_dense() {
-        return insert_dense(page, pos, suffix, value);
+    match header::kind(page) {
+        LEAF => {}
+        DENSE => return insert_dense(page, pos, suffix, value),
+        _ => return false,
     }
+    let n = header::count(page);
     let bytes = LENGTHS + suffix.remainder.len() + value.bytes().len();
     let room = page.len() - header::prefix_len(page);
     let (heap, garbage) = (header::heap(page), header::garbage(page));
@@ -69,7 +68,7 @@ fn insert_dense(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, value: &Stored
 
 /// Removes entry `pos`.
 pub fn remove(page: &mut [u8], pos: usize) {
-    let Ok(leaf) = Leaf::new(page, PageRef::UNKNOWN) else {
+    let Ok(leaf) = Leaf::of(page, PageRef::UNKNOWN) else {
         return;
     };
     let n = leaf.len();
@@ -80,17 +79,43 @@ pub fn remove(page: &mut [u8], pos: usize) {
         header::set_count(page, n - 1);
         return;
     }
-    // The record stays as garbage until the room is needed.
     let size = leaf.record(pos).map_or(0, |record| record.size());
-    close_gap(page, &ARRAYS, n, pos);
-    header::set_count(page, n - 1);
+    remove_record(page, n, pos, size);
     if n == 1 {
         header::set_heap(page, 0);
         header::set_garbage(page, 0);
-    } else {
-        let garbage = header::garbage(page) + size;
-        header::set_garbage(page, garbage);
     }
+}
+
+/// Removes entry `pos` of a leaf that has others, and returns how many bytes the leaf used before. Returns `None` and
+/// changes nothing if there is no such entry or no other, or if its value lies outside the page.
+#[inline]
+pub fn remove_one_of_many(page: &mut [u8], pos: usize) -> Option<usize> {
+    let leaf = Leaf::of(page, PageRef::UNKNOWN).ok()?;
+    let (n, used) = (leaf.len(), leaf.used());
+    if n < 2 || pos >= n {
+        return None;
+    }
+    if leaf.is_dense() {
+        remove(page, pos);
+        return Some(used);
+    }
+    let record = leaf.record(pos).ok()?;
+    if record.value().is_chain() {
+        return None;
+    }
+    let size = record.size();
+    remove_record(page, n, pos, size);
+    Some(used)
+}
+
+/// Removes entry `pos` of the `n` entries of a slotted leaf. Its record stays as garbage until the room is needed.
+#[inline(always)]
+fn remove_record(page: &mut [u8], n: usize, pos: usize, size: usize) {
+    close_gap(page, &ARRAYS, n, pos);
+    header::set_count(page, n - 1);
+    let garbage = header::garbage(page) + size;
+    header::set_garbage(page, garbage);
 }
 
 /// Overwrites value `pos` with one of the same kind and length and returns true. Returns false and changes nothing if
@@ -104,6 +129,19 @@ pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
         return false;
     };
     page[at..at + value.bytes().len()].copy_from_slice(value.bytes());
+    true
+}
+
+/// Says where the rest of the long key of entry `pos` is, and returns true. Returns false and changes nothing if there
+/// is no such key.
+pub fn replace_rest(page: &mut [u8], pos: usize, rest: &Rest) -> bool {
+    let Some(at) = Leaf::of(page, PageRef::UNKNOWN).ok().and_then(|leaf| {
+        let is_long = !leaf.is_dense() && pos < leaf.len() && leaf.slotted_suffix(pos).ok()?.long;
+        is_long.then(|| leaf.record(pos).ok()?.value_at().checked_sub(REST))?
+    }) else {
+        return false;
+    };
+    page[at..at + REST].copy_from_slice(&rest.encode());
     true
 }
 

@@ -22,7 +22,8 @@
 //! | 72   | 8     | time of the commit, nanoseconds since 1970 (UTC)                                       |
 //! | 80   | 8     | pages of the file, meta pages included                                                 |
 //! | 88   | 8     | dead pages among them                                                                  |
-//! | 96   | 48    | parked pages, digest and origin, of later versions: zero                               |
+//! | 96   | 8     | parked pages: dead, and kept for named snapshots                                       |
+//! | 104  | 40    | digest and origin, of later versions: zero                                             |
 //! | 144  | 8     | timeline: a random number, the same in every slot                                      |
 //! | 152  | 4     | flags: 1 = the database was closed properly                                            |
 //! | 156  | 4     | block, trailer, cipher, key derivation: other values than 0 are of later versions      |
@@ -33,7 +34,7 @@
 //! | 256  | 24    | root of the main table                                                                 |
 //! | 280  | 24    | root of the catalogue                                                                  |
 //! | 304  | 24    | root of the space tree                                                                 |
-//! | 328  | 24    | root of the list of snapshots, of later versions: zero                                 |
+//! | 328  | 24    | root of the list of snapshots                                                          |
 //! | T    | 24 n  | spilled extents: page u48, pages u32, bytes u32, birth u48, CRC-32C u32 of those bytes  |
 //! | ..   | m     | records, one behind the other                                                          |
 //! | ..   |       | zeros                                                                                  |
@@ -41,7 +42,7 @@
 //!
 //! Roots are described in `page/roots.rs`, and records in `pager/commit/record.rs`.
 
-use super::features::Features;
+use super::features::{self, Features};
 use super::roots::RootLayout;
 use super::{Extent, Roots, PAGE_MAX, PAGE_MIN};
 use crate::error::{Error, Result};
@@ -94,8 +95,9 @@ pub(crate) mod field {
     pub const TIME: usize = 72;
     pub const PAGES: usize = 80;
     pub const DEAD: usize = 88;
-    /// Parked pages, digest and origin, which belong to features that a writer must understand.
-    pub const OF_FEATURES: Range<usize> = 96..144;
+    pub const PARKED: usize = 96;
+    /// Digest and origin, which belong to features that a writer must understand.
+    pub const OF_FEATURES: Range<usize> = 104..144;
     pub const TIMELINE: usize = 144;
     pub const FLAGS: usize = 152;
     /// Block, trailer, cipher and key derivation, where other values than 0 come from later versions.
@@ -106,11 +108,8 @@ pub(crate) mod field {
     pub const INLINE: usize = 250;
     pub const ZERO_BEFORE_ROOTS: Range<usize> = 252..256;
     pub const ROOTS: usize = 256;
-    /// The root of the list of snapshots, which belongs to a feature that a writer must understand.
-    pub const SNAPSHOTS: Range<usize> = ROOTS_END..ROOTS_END + super::ROOTS.bytes();
-    const ROOTS_END: usize = ROOTS + super::ROOTS.bytes() * super::Roots::COUNT;
     /// Where the spilled extents begin in slots of this version.
-    pub const RECORDS: usize = SNAPSHOTS.end;
+    pub const RECORDS: usize = ROOTS + super::ROOTS.bytes() * super::Roots::COUNT;
     pub const CRC: usize = super::SLOT_BYTES - 4;
 }
 
@@ -172,6 +171,8 @@ pub struct Meta {
     pub pages: u64,
     /// Dead pages among them.
     pub dead: u64,
+    /// Other dead pages, which are kept for named snapshots.
+    pub parked: u64,
     /// Roots of the commit's trees.
     pub roots: Roots,
     /// Where older records are.
@@ -194,6 +195,15 @@ pub enum Slot {
 }
 
 impl Meta {
+    /// Returns the features whose fields this commit uses. A database without snapshots can be written by versions
+    /// that know of none.
+    fn features_written(&self) -> u32 {
+        match self.roots.snapshots.height > 0 || self.parked > 0 {
+            true => features::SNAPSHOTS,
+            false => 0,
+        }
+    }
+
     /// Returns the slot's bytes.
     ///
     /// # Panics
@@ -216,7 +226,11 @@ impl Meta {
         b[field::MAGIC].copy_from_slice(&MAGIC);
         put_u32(&mut b[..], field::VERSION, VERSION);
         put_u32(&mut b[..], field::READ_FEATURES, self.features.read);
-        put_u32(&mut b[..], field::WRITE_FEATURES, self.features.write);
+        put_u32(
+            &mut b[..],
+            field::WRITE_FEATURES,
+            self.features.write | self.features_written(),
+        );
         put_u32(&mut b[..], field::IGNORABLE_FEATURES, self.features.ignorable);
         put_u32(&mut b[..], field::PAGE_SIZE, self.page_size);
         (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]) = CRC_32C;
@@ -229,13 +243,14 @@ impl Meta {
             (field::TIME, self.time),
             (field::PAGES, self.pages),
             (field::DEAD, self.dead),
+            (field::PARKED, self.parked),
             (field::TIMELINE, self.timeline),
         ] {
             put_u64(&mut b[..], at, number);
         }
         let closed = if self.closed { CLOSED } else { 0 };
         put_u32(&mut b[..], field::FLAGS, closed | self.features.slot_flags);
-        ROOTS.put_all(&mut b[field::ROOTS..field::SNAPSHOTS.start], &self.roots);
+        ROOTS.put_all(&mut b[field::ROOTS..field::RECORDS], &self.roots);
         put_u16(&mut b[..], field::SPILLS, self.spills.len() as u16);
         put_u16(&mut b[..], field::INLINE, self.inline.len() as u16);
         let mut at = field::RECORDS;
@@ -294,7 +309,7 @@ impl Meta {
         let flags = get_u32(b, field::FLAGS);
         let features = Features {
             read: get_u32(b, field::READ_FEATURES),
-            write: get_u32(b, field::WRITE_FEATURES),
+            write: get_u32(b, field::WRITE_FEATURES) & !features::SNAPSHOTS,
             ignorable: get_u32(b, field::IGNORABLE_FEATURES),
             slot_flags: flags & FLAGS_OF_WRITERS & !CLOSED,
         };
@@ -326,10 +341,14 @@ impl Meta {
             closed: flags & CLOSED != 0,
             pages: get_u64(b, field::PAGES),
             dead: get_u64(b, field::DEAD),
+            parked: get_u64(b, field::PARKED),
             roots: roots.ok_or_else(|| wrong("impossible root"))?,
             spills: Vec::new(),
             inline: Vec::new(),
         };
+        if meta.features_written() != get_u32(b, field::WRITE_FEATURES) & features::SNAPSHOTS {
+            return Err(wrong("fields of a feature that is not named"));
+        }
         meta.with_records(b, spilled)
     }
 
@@ -344,7 +363,8 @@ impl Meta {
             return Err(wrong("impossible commit ids"));
         }
         let first = meta_pages(size);
-        if self.pages < first || self.pages > PageNo::END.get() || self.dead > self.pages - first {
+        let gone = self.dead.checked_add(self.parked);
+        if self.pages < first || self.pages > PageNo::END.get() || gone.is_none_or(|gone| gone > self.pages - first) {
             return Err(wrong("impossible page count"));
         }
         let file = PageNo::new(first)..PageNo::new(self.pages);
@@ -410,7 +430,7 @@ fn check_zeros(b: &[u8; SLOT_BYTES], spilled: usize, features: &Features) -> Res
             false => Err(wrong("impossible beginning of the records")),
         };
     }
-    match is_zero(field::OF_FEATURES) && is_zero(field::SNAPSHOTS) && spilled == field::RECORDS {
+    match is_zero(field::OF_FEATURES) && spilled == field::RECORDS {
         true => Ok(()),
         false => Err(wrong("fields of a feature that is not named")),
     }
@@ -420,179 +440,4 @@ fn check_zeros(b: &[u8; SLOT_BYTES], spilled: usize, features: &Features) -> Res
 #[cold]
 fn wrong(what: &str) -> Error {
     Error::corrupt(META_PAGE, format!("meta slot: {what}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::page::{Ptr, Root};
-
-    fn sample() -> Meta {
-        let root = |page| Root {
-            ptr: Ptr {
-                page: PageNo::new(page).into(),
-                birth: CommitId::new(7),
-                entries: 3,
-                checksum: 0xABCD_EF01,
-            },
-            height: 2,
-            has_long: true,
-        };
-        Meta {
-            page_size: 4096,
-            uuid: [9; 16],
-            id: CommitId::new(8),
-            base: CommitId::new(6),
-            folded: CommitId::new(2),
-            time: 1,
-            timeline: 0x1234_5678_9ABC_DEF0,
-            closed: true,
-            pages: 50,
-            dead: 4,
-            roots: Roots::from_all([10, 11, 12].map(root)),
-            features: Features {
-                ignorable: 1 << 31,
-                ..Features::default()
-            },
-            spills: vec![Spill {
-                extent: Extent::new(Run::new(PageNo::new(20), 2), CommitId::new(8)),
-                bytes: 5000,
-                checksum: 77,
-            }],
-            inline: vec![1, 2, 3],
-        }
-    }
-
-    #[test]
-    fn a_slot_reads_back() {
-        let meta = sample();
-        let b = meta.encode();
-        assert!(matches!(Meta::decode(&b), Ok(Slot::Valid(m)) if *m == meta));
-        let mut over = [0; SLOT_BYTES];
-        for inline in [vec![7; 2000], vec![8; 3000], Vec::new(), vec![1, 2, 3]] {
-            Meta { inline, ..meta.clone() }.write(&mut over);
-        }
-        assert!(over == *b, "what was there before shows");
-        assert!(meta.fits(50 * 4096) && !meta.fits(50 * 4096 - 1));
-        assert!(matches!(Meta::decode(&[0; SLOT_BYTES]), Ok(Slot::Empty)));
-        assert!(matches!(Meta::decode(&[7; SLOT_BYTES]), Ok(Slot::Foreign)));
-    }
-
-    #[test]
-    fn every_flipped_bit_is_noticed() {
-        let good = *sample().encode();
-        for bit in 0..SLOT_BYTES * 8 {
-            let mut b = good;
-            b[bit / 8] ^= 1 << (bit % 8);
-            assert!(!matches!(Meta::decode(&b), Ok(Slot::Valid(_)) | Err(_)), "bit {bit}");
-        }
-    }
-
-    /// Decodes the sample with some bytes changed and the checksum repaired.
-    fn changed(changes: &[(usize, u8)]) -> Result<Slot> {
-        let mut b = *sample().encode();
-        changes.iter().for_each(|(at, value)| b[*at] = *value);
-        let crc = crc32c(&b[..field::CRC]);
-        put_u32(&mut b, field::CRC, crc);
-        Meta::decode(&b)
-    }
-
-    #[test]
-    fn fields_lie_where_the_format_says() {
-        let b = sample().encode();
-        assert_eq!(field::SNAPSHOTS, 328..352);
-        assert_eq!((field::RECORDS, get_u16(&b[..], 30), RECORDS_MAX), (352, 352, 3740));
-        assert_eq!((get_u64(&b[..], 144), get_u32(&b[..], 152)), (0x1234_5678_9ABC_DEF0, 1));
-        assert_eq!((get_u16(&b[..], 248), get_u16(&b[..], 250)), (1, 3));
-        assert_eq!([256, 280, 304].map(|at| get_u48(&b[..], at)), [10, 11, 12]);
-        assert_eq!((b[274], b[275], get_u32(&b[..], 276)), (2, 1, 0xABCD_EF01));
-        assert_eq!(
-            (get_u48(&b[..], 352), get_u48(&b[..], 366), get_u32(&b[..], 372)),
-            (20, 8, 77)
-        );
-        assert_eq!(b[376..380], [1, 2, 3, 0]);
-    }
-
-    #[test]
-    fn a_right_checksum_does_not_make_nonsense_valid() {
-        let old = [(8, 0), (30, 0)].map(|(at, value)| changed(&[(at, value), (31, 0)]));
-        assert!(old.iter().all(|slot| matches!(slot, Err(Error::TooOld(_)))));
-        for (at, value) in [
-            (8, 2),
-            (12, 1),
-            (28, 2),
-            (29, 16),
-            (156, 12),
-            (157, 32),
-            (158, 1),
-            (159, 1),
-        ] {
-            assert!(
-                matches!(changed(&[(at, value)]), Err(Error::TooNew(_))),
-                "byte {at} = {value}"
-            );
-        }
-        let nonsense = [
-            // Page size, ids, page counts.
-            (25, 17),
-            (48, 0),
-            (56, 8),
-            (64, 9),
-            (80, 3),
-            (85, 1),
-            (88, 47),
-            // A root: page, birth, height, flags.
-            (256, 60),
-            (256, 3),
-            (261, 1),
-            (262, 0),
-            (262, 9),
-            (274, 65),
-            (274, 0),
-            (275, 2),
-            // How many records there are, an extent of some, and what is behind them.
-            (249, 9),
-            (352, 49),
-            (358, 40),
-            (358, 0),
-            (363, 255),
-            (366, 9),
-            (366, 0),
-            (379, 1),
-            (4091, 1),
-            // T.
-            (30, 97),
-        ];
-        let zeros = (96..144).chain(160..248).chain(252..256).chain(328..352);
-        for (at, value) in nonsense.into_iter().chain(zeros.map(|at| (at, 1))) {
-            let slot = changed(&[(at, value)]);
-            assert!(matches!(slot, Err(Error::Corrupt(_))), "byte {at} = {value}: {slot:?}");
-        }
-    }
-
-    #[test]
-    fn what_later_versions_may_add_is_passed_over() {
-        // The high flags may be ignored. Low ones and features of writers forbid writing.
-        assert!(matches!(changed(&[(154, 1)]), Ok(Slot::Valid(m)) if *m == sample()));
-        let features = |changes: &[(usize, u8)]| match changed(changes) {
-            Ok(Slot::Valid(meta)) => meta.features,
-            other => panic!("{other:?}"),
-        };
-        assert!(features(&[(153, 1)]).forbid_writing() && !features(&[]).forbid_writing());
-        let more = [(16, 4), (96, 1), (104, 1), (143, 1), (328, 1), (351, 1)];
-        assert!(features(&more).forbid_writing());
-        assert!(
-            matches!(changed(&[(16, 4), (160, 1)]), Err(Error::Corrupt(_))),
-            "no such feature"
-        );
-        // There may be more roots: the records move.
-        let (mut b, mut moved) = (*sample().encode(), [0; SLOT_BYTES]);
-        moved[..352].copy_from_slice(&b[..352]);
-        moved[400..4000].copy_from_slice(&b[352..3952]);
-        (moved[16], moved[352], moved[30], moved[31]) = (1, 7, 144, 1);
-        std::mem::swap(&mut b, &mut moved);
-        let crc = crc32c(&b[..field::CRC]);
-        put_u32(&mut b, field::CRC, crc);
-        assert!(matches!(Meta::decode(&b), Ok(Slot::Valid(m)) if m.spills == sample().spills && m.inline == [1, 2, 3]));
-    }
 }

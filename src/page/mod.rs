@@ -43,6 +43,8 @@ pub mod leaf_build;
 pub mod leaf_edit;
 mod leaf_search;
 pub mod meta;
+#[cfg(test)]
+mod meta_test;
 pub mod record;
 pub mod roots;
 pub mod search;
@@ -73,8 +75,8 @@ pub struct Extent {
     pub run: Run,
     /// The commit that wrote the extent.
     pub birth: CommitId,
-    /// Whether the pages hold the space tree or spilled records: what the pager needs and no reader of a commit looks
-    /// at. This is known of pages that die, and false of all others.
+    /// Whether the pages hold the space tree, the list of snapshots, or spilled records: what is about the file, and
+    /// part of no state of it. No snapshot sees such pages. This is known of pages that die, and false of all others.
     pub own: bool,
 }
 

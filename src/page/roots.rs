@@ -90,21 +90,28 @@ pub struct Roots {
     pub catalogue: Root,
     /// The tree of dead extents.
     pub space: Root,
+    /// The tree that lists the named snapshots.
+    pub snapshots: Root,
 }
 
 impl Roots {
     /// How many roots there are.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 4;
 
     /// Returns all roots, in the order in which they are stored.
     pub fn all(&self) -> [&Root; Roots::COUNT] {
-        [&self.main, &self.catalogue, &self.space]
+        [&self.main, &self.catalogue, &self.space, &self.snapshots]
     }
 
     /// Returns the set of these roots, which come in the order in which they are stored.
     #[inline]
-    pub fn from_all([main, catalogue, space]: [Root; Roots::COUNT]) -> Roots {
-        Roots { main, catalogue, space }
+    pub fn from_all([main, catalogue, space, snapshots]: [Root; Roots::COUNT]) -> Roots {
+        Roots {
+            main,
+            catalogue,
+            space,
+            snapshots,
+        }
     }
 }
 

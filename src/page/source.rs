@@ -33,8 +33,13 @@ pub trait PageSource<'a>: Prefetch {
     }
 
     /// Says that these runs will be read. If they do not seem to be in memory, the system is told to read all of them
-    /// at once, together with what lies between near ones.
+    /// at once, together with what lies between near ones, and it is counted how many of them are read afterwards.
     fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
+        let _ = runs;
+    }
+
+    /// Says the same of runs whose bytes the caller takes by [`PageSource::raw`]. They are not counted.
+    fn will_copy(&self, runs: &mut dyn Iterator<Item = Run>) {
         let _ = runs;
     }
 
@@ -94,6 +99,16 @@ pub trait PageSink {
     /// # Errors
     /// `NoSpace` if the disk is full; `Limit` if the file would outgrow the address range reserved for it.
     fn take_exact(&mut self, pages: u64) -> Result<Run>;
+
+    /// Allocates exactly `pages` contiguous pages of those that are free now, where this transaction is to write.
+    /// Returns `None` if no such run is free: the file does not grow for it.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    fn take_hole(&mut self, pages: u64) -> Result<Option<Run>> {
+        let _ = pages;
+        Ok(None)
+    }
 
     /// Writes whole tree pages one after the other from `page` on, into pages taken before. `sums[i]` is the CRC-32C of
     /// `parts[i]`, which is kept for the commit record, so that nothing is summed twice. Afterwards the pages can be

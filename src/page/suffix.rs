@@ -335,7 +335,38 @@ impl<'a> Suffix<'a> {
                 return Ok(HEAD_BYTES + c);
             }
         }
-        self.common_slow(other, source)
+        match self.long || other.long {
+            true => self.common_slow(other, source),
+            false => Ok(self.common_inline(other)),
+        }
+    }
+
+    /// Does what [`Suffix::common`] does with two suffixes that are stored whole, piece by piece.
+    fn common_inline(&self, other: &Suffix<'_>) -> usize {
+        let heads = [self.head.to_be_bytes(), other.head.to_be_bytes()];
+        let mut a = [
+            self.lead,
+            &heads[0][..self.len.min(HEAD_BYTES)],
+            self.inline_remainder(),
+        ];
+        let mut b = [
+            other.lead,
+            &heads[1][..other.len.min(HEAD_BYTES)],
+            other.inline_remainder(),
+        ];
+        let (mut i, mut j, mut common) = (0, 0, 0);
+        while let (Some(x), Some(y)) = (a.get_mut(i), b.get_mut(j)) {
+            let both = x.len().min(y.len());
+            let shared = common_prefix(&x[..both], &y[..both]);
+            common += shared;
+            if shared < both {
+                break;
+            }
+            (*x, *y) = (&x[both..], &y[both..]);
+            i += usize::from(x.is_empty());
+            j += usize::from(y.is_empty());
+        }
+        common
     }
 
     #[cold]
@@ -363,6 +394,28 @@ mod tests {
                     (b.head, b.len, b.remainder),
                     "from {from} drop {drop}"
                 );
+            }
+        }
+    }
+
+    /// Keys of every length up to 12, that begin to differ at each byte, with leads of every length.
+    #[test]
+    fn leads_count_among_what_is_shared() {
+        for (len, other_len) in (0..=12usize).flat_map(|a| (0..=12usize).map(move |b| (a, b))) {
+            for differ in 0..=12 {
+                let key: Vec<u8> = (0..len as u8).collect();
+                let other: Vec<u8> = (0..other_len as u8)
+                    .map(|i| i + u8::from(usize::from(i) >= differ))
+                    .collect();
+                for (lead, other_lead) in (0..=len).flat_map(|a| (0..=other_len).map(move |b| (a, b))) {
+                    let [a, b] = [(&key, lead), (&other, other_lead)].map(|(key, lead)| Suffix {
+                        lead: &key[..lead],
+                        ..Suffix::of(&key[lead..])
+                    });
+                    let want = differ.min(len).min(other_len);
+                    let found = a.common_inline(&b);
+                    assert_eq!(found, want, "{key:?} {other:?} leads of {lead} and {other_lead}");
+                }
             }
         }
     }

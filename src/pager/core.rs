@@ -33,9 +33,18 @@ pub struct FileStat {
     pub free_pages: u64,
     /// The pages that died but are still needed by a reader or an undurable commit, as far as is known.
     pub pending_pages: u64,
-    /// Whether these two numbers are of the newest visible commit. They are not if another process has committed since
-    /// this one last had the write lock, or if others had the database open already when this one opened it.
+    /// The pages that died and that named snapshots keep, as far as is known: those that are put aside for them in the
+    /// file, and those of which this process has found that only snapshots and older readers see them.
+    pub parked_pages: u64,
+    /// Whether these three numbers are of the newest visible commit. They are not if another process has committed
+    /// since this one last had the write lock, or if others had the database open already when this one opened it.
     pub dead_pages_known: bool,
+    /// The pages that scans, differences and readers of long values announced since this process opened the file: the
+    /// system was told to read them ahead, because they did not seem to be in memory. One that is announced again after
+    /// it was read counts again. Checks and backups are not counted, which read all that they announce.
+    pub announced_pages: u64,
+    /// Those of them that were read afterwards, by whatever call of this process.
+    pub announced_pages_used: u64,
     /// The newest visible commit.
     pub visible: CommitId,
     /// The newest durable commit.
@@ -52,12 +61,23 @@ pub struct Pager {
     /// What the writer knows. It is absent while a thread of this process writes.
     pub(super) write_state: Mutex<Option<Box<WriteState>>>,
     pub(super) write_state_returned: Condvar,
+    /// The threads of this process that wait for it.
+    pub(super) write_waiters: AtomicU64,
+    /// How often this process has released the write lock while somebody waited for it, in whatever process.
+    pub(super) passed_on: AtomicU64,
+    /// The parked pages that commits of this process have given back.
+    pub(super) reaped_pages: AtomicU64,
+    /// The bytes by which writers of this process have cut the file.
+    pub(super) cut_bytes: AtomicU64,
     pub(super) sync_turns: SyncTurns,
     pub(super) memory: Mapped,
     /// The tags of the pages that the file is known to hold, and of some more.
     pub(super) tags: Atomics<AtomicU16>,
-    /// The number of pages that the file is known to hold. It never falls.
+    /// The number of pages that the file is known to hold. It falls only where the file was cut, and never below what
+    /// a registered reader sees (I-30).
     pub(super) file_pages: AtomicU64,
+    /// How often the file was cut when its length was learned last.
+    pub(super) cuts: Mutex<u64>,
     pub(super) page_size: usize,
     pub(super) verify: Verify,
     /// How long other processes are waited for, unless a call says otherwise.
@@ -78,6 +98,9 @@ pub struct Pager {
     pub(super) forks: u32,
     /// Whether the pages that were to be read soon were in memory when they were last looked for.
     pub(super) resident: AtomicBool,
+    /// The pages that were announced, and those of them that were read then.
+    pub(super) announced_pages: AtomicU64,
+    pub(super) announced_pages_used: AtomicU64,
     /// What the leaves were like that finished transactions have read.
     pub(super) leaf_hints: LeafHints,
     /// Where leaves were found to lie side by side.
@@ -122,6 +145,7 @@ impl Pager {
     }
 
     /// Returns whether a sync or a slot write has failed, in any process that has the database open.
+    #[inline(always)]
     pub fn is_poisoned(&self) -> bool {
         self.shared.is_poisoned()
     }
@@ -172,6 +196,21 @@ impl Pager {
         self.shared.newest()
     }
 
+    /// Returns how many pages that snapshots kept commits of this process have given back.
+    pub fn reaped_pages(&self) -> u64 {
+        self.reaped_pages.load(SeqCst)
+    }
+
+    /// Returns by how many bytes writers of this process have cut the file.
+    pub fn cut_bytes(&self) -> u64 {
+        self.cut_bytes.load(SeqCst)
+    }
+
+    /// Returns the time of a commit, in nanoseconds since 1970, or `None` if it is not among the newest.
+    pub fn time_of(&self, id: CommitId) -> Option<u64> {
+        self.shared.time_of(id)
+    }
+
     /// Returns the UUID of the file.
     pub fn uuid(&self) -> [u8; 16] {
         self.uuid
@@ -186,8 +225,11 @@ impl Pager {
             pages: visible.pages,
             free_pages: dead.free,
             pending_pages: dead.pending,
+            parked_pages: dead.parked,
             // A commit of this process is the newest before it is visible.
             dead_pages_known: dead.commit >= visible.id,
+            announced_pages: self.announced_pages.load(SeqCst),
+            announced_pages_used: self.announced_pages_used.load(SeqCst),
             visible: visible.id,
             durable: self.shared.durable().get().id,
             readers: held.len() as u32,

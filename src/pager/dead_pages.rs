@@ -15,6 +15,8 @@ pub(super) struct DeadPages {
     pub free: u64,
     /// The pages that are still needed by a reader or an undurable commit.
     pub pending: u64,
+    /// The pages that named snapshots keep.
+    pub parked: u64,
 }
 
 /// The numbers that the last writer left.
@@ -24,6 +26,7 @@ pub(super) struct NotedDeadPages {
     commit: AtomicU64,
     free: AtomicU64,
     pending: AtomicU64,
+    parked: AtomicU64,
 }
 
 impl NotedDeadPages {
@@ -33,6 +36,7 @@ impl NotedDeadPages {
         self.commit.store(dead.commit.get(), SeqCst);
         self.free.store(dead.free, SeqCst);
         self.pending.store(dead.pending, SeqCst);
+        self.parked.store(dead.parked, SeqCst);
         self.version.fetch_add(1, SeqCst);
     }
 
@@ -46,6 +50,7 @@ impl NotedDeadPages {
                 commit: CommitId::new(self.commit.load(SeqCst)),
                 free: self.free.load(SeqCst),
                 pending: self.pending.load(SeqCst),
+                parked: self.parked.load(SeqCst),
             };
             let after = (self.version.load(SeqCst), beside());
             if after == before && after.0 % 2 == 0 {
@@ -78,6 +83,7 @@ mod tests {
                         commit,
                         free: n,
                         pending: n,
+                        parked: n,
                     });
                 }
                 done.store(true, SeqCst);

@@ -1,4 +1,4 @@
-//! What readers need to know of a commit.
+//! What readers need to know of a commit, and what else processes tell each other of it.
 
 use crate::ids::CommitId;
 use crate::page::Roots;
@@ -12,4 +12,13 @@ pub struct Descriptor {
     pub pages: u64,
     /// The roots of the commit's trees.
     pub roots: Roots,
+}
+
+/// What processes tell each other of a commit that readers do not need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::pager) struct Origin {
+    /// The commit that was durable when this one was made (I-2).
+    pub base: CommitId,
+    /// The time of the commit, in nanoseconds since 1970.
+    pub time: u64,
 }

@@ -3,8 +3,23 @@
 use std::hash::{BuildHasher, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What the clock of the process shows, if that was set.
+#[cfg(feature = "internals")]
+static CLOCK: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+/// Sets the clock of the process to nanoseconds since 1970, at which it stands; 0: it goes right again. This is for
+/// tests of what depends on the calendar.
+#[cfg(feature = "internals")]
+pub fn set_clock(time: u64) {
+    CLOCK.store(time, std::sync::atomic::Ordering::SeqCst);
+}
+
 /// Returns the nanoseconds since 1970.
-pub(super) fn now() -> u64 {
+pub fn now() -> u64 {
+    #[cfg(feature = "internals")]
+    if let time @ 1.. = CLOCK.load(std::sync::atomic::Ordering::SeqCst) {
+        return time;
+    }
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -23,7 +38,7 @@ pub(super) fn new_timeline() -> u64 {
 }
 
 /// Returns a random (version 4) UUID.
-pub(super) fn new_uuid() -> [u8; 16] {
+pub fn new_uuid() -> [u8; 16] {
     let (low, high) = (random().to_le_bytes(), random().to_le_bytes());
     let mut uuid: [u8; 16] = std::array::from_fn(|i| if i < 8 { low[i] } else { high[i - 8] });
     uuid[6] = uuid[6] & 0x0F | 0x40;

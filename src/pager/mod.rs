@@ -13,7 +13,12 @@
 //! | `write_lock`  | one writer at a time: waiting, catching up with what others committed            |
 //! | `write_state` | what a writer knows of the newest commit, and what it derives from that          |
 //! | `page_writer` | what a writer does before its commit: pages taken, written, released             |
+//! | `limit`       | taking pages only before a certain page, so that the end of the file comes free  |
+//! | `chunks`      | a sorted list whose copies share what they have in common                        |
+//! | `recorded`    | which commits named snapshots hold, as a writer knows it                         |
 //! | `room`        | room for the file to grow, and a disk that is full                               |
+//! | `shrink`      | how the file becomes shorter                                                     |
+//! | `folding`     | how dead space gets into the space tree, and what snapshots see is parked there    |
 //! | `written`     | the pages that a transaction wrote, for the record of its commit                 |
 //! | `commit`      | publishing, syncing, recovering; the record that each commit leaves              |
 //! | `space`       | dead pages: the reuse rule, the mirror of the space tree                         |
@@ -25,6 +30,7 @@
 //! - **I-2** Slot n lists, with checksums, every byte written after commit base(n), which was durable when slot n was
 //!   written.
 //! - **I-3** A dead extent (B, D) is reused only if D <= durable, B <= base(durable), and no held h has B <= h < D.
+//!   Held are the commits of readers and of snapshots (I-20).
 //!   Pages that one transaction takes and releases are reusable at once, for it and, after its commit, for all (B = D).
 //! - **I-4** Ids never repeat. An id is used up before its slot is written; after recovery, ids go on above the
 //!   highest id seen in any slot.
@@ -36,16 +42,21 @@
 //! - **I-9** The file reaches as far as a commit says before that commit is published.
 //! - **I-10** Every pointer and extent carries its own birth. A transaction edits only pages it took itself.
 
+mod chunks;
 mod commit;
 mod core;
 mod dead_pages;
 mod descriptor;
+mod folding;
 mod identity;
+mod limit;
 mod open;
 mod options;
 mod page_writer;
+mod recorded;
 mod room;
 mod shared;
+mod shrink;
 mod snapshot;
 mod space;
 mod view;
@@ -57,10 +68,17 @@ pub use self::core::{FileStat, Pager};
 pub use crate::file::peers::Writer;
 pub use commit::{dead_changes, lost_slots, Image, SpaceChange};
 pub use descriptor::Descriptor;
+#[cfg(feature = "internals")]
+pub use folding::fold_often;
+#[cfg(feature = "internals")]
+pub use identity::set_clock;
+pub use identity::{new_uuid, now};
 pub use open::{open_file, open_memory, CreateMode, Recovery};
-pub use options::{Durability, PagerOptions, Verify, Wait};
+pub use options::{Durability, PagerOptions, Shrink, Verify, Wait};
 pub use page_writer::PageWriter;
+pub use recorded::{RecordedCommit, RecordedCommits, Schedule, YieldLimits};
+pub use shrink::Cut;
 pub use snapshot::{ReaderInfo, Snapshot};
-pub use space::{Dead, SpaceEdit, ZoneNo};
+pub use space::{Dead, Parked, SpaceEdit, ZoneNo};
 pub use view::View;
 pub use write_state::Accounting;

@@ -7,7 +7,7 @@
 use super::commit::{empty_image, lost_slots, recover, SyncTurns};
 use super::core::Pager;
 use super::dead_pages::NotedDeadPages;
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, Origin};
 use super::options::PagerOptions;
 use super::shared::{self, CommitSlot, Constants, Opening, Shared};
 use crate::error::{Detail, Error, Foreign, Result};
@@ -314,6 +314,11 @@ impl Pager {
         let page_size = constants.page_size as usize;
         let read_only = storage.read_only();
         refuse_unknown(constants.features, read_only || options.read_only)?;
+        // Others may cut the file while this opens it. Then the first writer here learns the length again.
+        let cuts = match peers.first() {
+            true => shared.cuts().load(SeqCst),
+            false => u64::MAX,
+        };
         let memory = storage.memory();
         let tags = Atomics::growing(memory.reserved() / page_size as u64)?;
         // A child made without handlers verifies each page that it reads through what it inherited, and is refused
@@ -324,10 +329,15 @@ impl Pager {
             dead_pages: NotedDeadPages::default(),
             write_state: Mutex::new(Some(Box::default())),
             write_state_returned: Condvar::new(),
+            write_waiters: AtomicU64::new(0),
+            passed_on: AtomicU64::new(0),
+            reaped_pages: AtomicU64::new(0),
+            cut_bytes: AtomicU64::new(0),
             sync_turns: SyncTurns::default(),
             tags,
             memory,
             file_pages: AtomicU64::new(0),
+            cuts: Mutex::new(cuts),
             page_size,
             verify: options.verify,
             wait: options.wait,
@@ -339,6 +349,8 @@ impl Pager {
             is_full: AtomicBool::new(false),
             sync_in_vain: Mutex::new(None),
             resident: AtomicBool::new(false),
+            announced_pages: AtomicU64::new(0),
+            announced_pages_used: AtomicU64::new(0),
             leaf_hints: LeafHints::default(),
             branch_hints: Atomics::new(BRANCHES as u64)?,
             forks,
@@ -412,7 +424,10 @@ impl Pager {
                 slot: found.slot,
             },
             desc: Descriptor::of(&meta),
-            base: meta.base,
+            origin: Origin {
+                base: meta.base,
+                time: meta.time,
+            },
             folded: meta.folded,
             max_id: found.max_id,
             erase: found.erase,

@@ -48,3 +48,13 @@ pub enum Verify {
     /// Never.
     Never,
 }
+
+/// Whether a fold leaves out the free run at the end of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shrink {
+    /// It does so if the run is a large part of the file.
+    #[default]
+    IfMuch,
+    /// It does so however short the run is.
+    Always,
+}

@@ -12,16 +12,17 @@
 use super::commit::FREED_PAGES_MAX;
 use super::core::Pager;
 use super::descriptor::Descriptor;
-use super::options::Wait;
+use super::options::{Shrink, Wait};
+use super::recorded::RecordedCommits;
 use super::shared::share_entry;
-use super::space::{Dead, PageRuns, Space, SpaceEdit, ZoneNo};
+use super::space::{Dead, Fold, PageRuns, Space, ZoneNo};
 use super::view::View;
 use super::write_lock::complete;
 use super::write_state::{StateGuard, WriteState};
 use super::written::WrittenPages;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
-use crate::page::meta::{RECORDS_MAX, SECTOR, SLOTS, SLOT_BYTES};
+use crate::page::meta::{SECTOR, SLOTS, SLOT_BYTES};
 use crate::page::{Extent, Lifetime, PageSink, PAGE_MAX, PIECE};
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
@@ -43,8 +44,6 @@ const WHOLE_MAX: u64 = 32;
 /// Up to this many pages that live long are better written into separate holes than behind the end, if a sync
 /// follows. They leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
 const PIECES_MAX: u64 = 8;
-/// If a fold would write no more entries of the space tree than this, it is made as soon as a slot is nearly full.
-const FOLD_SMALL: usize = 150;
 
 /// The write lock, and what its holder did with it. There is one in all processes. Dropping it without `commit`
 /// undoes everything.
@@ -71,24 +70,44 @@ pub struct PageWriter {
     pub(super) bytes: u64,
     /// Whether a sync follows the commit at once.
     synced_alone: bool,
-    /// Whether the changes of dead space go into this commit's space tree.
-    pub(super) folding: bool,
+    /// The time of the commit, once it is asked for.
+    pub(super) time: Option<u64>,
+    /// What this commit's space tree takes over, if it does.
+    pub(super) fold: Option<Fold>,
+    /// What the list of snapshots says with this commit, if that was told.
+    pub(super) recorded: Option<RecordedCommits>,
     /// Whether the commit is the one with which the last process closes the database.
     pub(super) closing: bool,
+    /// Whether all zones are to be loaded.
+    pub(super) wants_all: bool,
+    /// Whether the transaction adds something to the database.
+    pub(super) adds: bool,
+    pub(super) shrink: Shrink,
+    /// Where the file ends without the free run that this commit leaves out, if it is one that shrinks.
+    pub(super) shrunk_end: Option<PageNo>,
     pub(super) progress: Progress,
     /// Why the trees of this transaction must not be committed.
-    damage: Option<TreeDamage>,
+    pub(super) damage: Option<TreeDamage>,
+    /// Whether the storage goes by the limits that it found last.
+    limits_known: bool,
+    /// The page before which pages are taken, if they are not to be taken anywhere.
+    pub(super) limit: Option<PageNo>,
 }
 
 /// Damage of trees that shows in the pages that a transaction takes and releases.
 #[derive(Debug, Clone, Copy)]
-struct TreeDamage {
+pub(super) struct TreeDamage {
     /// The page at which it shows, or `None` if no single one is to blame.
     page: Option<PageNo>,
     what: &'static str,
 }
 
 impl TreeDamage {
+    /// Returns the error of whoever must not go on.
+    pub(super) fn error(self) -> Error {
+        Error::corrupt(self.page, self.what)
+    }
+
     fn at(page: PageNo, what: &'static str) -> TreeDamage {
         let page = Some(page);
         TreeDamage { page, what }
@@ -143,10 +162,33 @@ impl PageWriter {
             written: WrittenPages::default(),
             bytes: 0,
             synced_alone: false,
-            folding: false,
+            time: None,
+            fold: None,
+            recorded: None,
             closing: false,
+            wants_all: false,
+            adds: false,
+            shrink: Shrink::default(),
+            shrunk_end: None,
             progress: Progress::Building,
             damage: None,
+            limits_known: false,
+            limit: None,
+        }
+    }
+
+    /// Looks once for limits that the process has, for all writes up to the end of the commit. They come one soon after
+    /// the other, and the caller is not back in between to change a limit. After work that may have taken long, this is
+    /// called again.
+    pub fn look_at_limits(&mut self) {
+        self.limits_known = true;
+        self.pager.storage.look_at_limits();
+    }
+
+    /// Looks for limits again if the storage goes by what it found before.
+    pub(super) fn renew_limits(&self) {
+        if self.limits_known {
+            self.pager.storage.look_at_limits();
         }
     }
 
@@ -155,12 +197,15 @@ impl PageWriter {
         self.erase_rejected()?;
         let pager = self.pager.clone();
         pager.catch_up(&mut self.state)?;
-        let state = &mut self.state;
+        let state = &mut *self.state;
+        state.snapshots.follow(&state.tip.roots.snapshots);
         if state.space.must_know_tree(state.changes) {
             state.space = Space::open(state.tip.pages, state.dead, state.records.above(state.folded));
         }
         complete(&self.state)?;
         self.end = self.tip_end();
+        self.learn_cuts()?;
+        self.cut_if_due();
         self.look_for_room();
         // Writers that were killed left gaps in the ids. The tip's descriptor must not be overwritten before another
         // is there.
@@ -236,12 +281,13 @@ impl PageWriter {
         if space.known_pages() == *dead {
             space.nothing_else();
         }
-        let more = space.pool.total() < FREE_WANTED && space.known_pages() < *dead;
-        space.wanted(more)
+        let more = space.known_pages() < *dead && (self.wants_all || self.may_know_more(FREE_WANTED));
+        self.state.space.wanted(more)
     }
 
     /// Takes over the content of the space tree for one zone.
     pub fn zone_loaded(&mut self, zone: ZoneNo, dead: Vec<Dead>) {
+        debug_assert!(self.fold.is_none(), "what a fold has found would be loaded anew");
         let WriteState {
             space,
             records,
@@ -256,35 +302,16 @@ impl PageWriter {
             });
             return;
         }
+        self.look_again();
+    }
+
+    /// Moves to the pool what became reusable, but for what this transaction took.
+    pub(super) fn look_again(&mut self) {
+        self.state.space.keep_reusable(self.taken.iter());
         self.refresh();
         for run in self.taken.iter() {
             self.state.space.pool.remove(run);
         }
-    }
-
-    /// Returns every change since the last fold, in ascending order of pages, if it is time to fold the records into
-    /// the space tree. The caller applies the changes to the space tree within this commit.
-    ///
-    /// It is time to fold when many changes have collected, or when the slot is nearly full and little would be
-    /// written.
-    ///
-    /// # Errors
-    /// `NoMemory`.
-    pub fn fold(&mut self) -> Result<Option<Vec<SpaceEdit>>> {
-        let state = &mut self.state;
-        if !state.space.foldable() {
-            return Ok(None);
-        }
-        let much = state.space.is_much(state.changes + self.freed.len());
-        let records = &state.records;
-        let full = !records.spilled.is_empty() || records.inline_bytes.bytes.len() * 4 > RECORDS_MAX * 3;
-        if !(much || full && state.space.changes() <= FOLD_SMALL) {
-            return Ok(None);
-        }
-        state.space.join();
-        let edits = state.space.edits()?;
-        self.folding = !edits.is_empty();
-        Ok(self.folding.then_some(edits))
     }
 
     /// Tells, before pages are taken, whether a sync follows the commit at once.
@@ -335,7 +362,7 @@ impl PageWriter {
         self.state.space.pool.insert(run);
     }
 
-    fn claim(&mut self, run: Run) -> Result<Run> {
+    pub(super) fn claim(&mut self, run: Run) -> Result<Run> {
         self.state.space.pool.remove(run);
         self.taken.insert(run);
         match self.taken.is_incomplete() || self.state.space.pool.is_incomplete() {
@@ -360,6 +387,27 @@ impl PageWriter {
         match bytes {
             Some(bytes) if bytes <= self.pager.memory.reserved() => Ok(run),
             _ => Err(self.pager.outgrown()),
+        }
+    }
+
+    /// Takes a run for up to `want` tree pages; `None`: the hole that was chosen has no room on the disk.
+    fn take_if_room(&mut self, want: u64, lifetime: Lifetime) -> Result<Option<Run>> {
+        if let Some(hole) = self.hole_before_limit(want) {
+            return self.claim_hole(hole);
+        }
+        let pool = &self.state.space.pool;
+        if let Some(hole) = pool.best_fit(want) {
+            return self.claim_hole(Run::new(hole.first, want));
+        }
+        let Some(hole) = pool.largest() else {
+            return self.must_grow(want).map(Some);
+        };
+        if self.is_disk_full() || self.hole_will_do(hole.pages, want, lifetime) {
+            return self.claim_hole(hole);
+        }
+        match self.run_at_end(want) {
+            Ok(run) if self.make_room(run) => self.grow(run).map(Some),
+            _ => self.claim_hole(hole),
         }
     }
 
@@ -391,12 +439,13 @@ impl PageWriter {
             .pager
             .storage
             .writev_at(run.first.offset(self.pager.page_size), parts);
-        written.inspect_err(|error| self.note_room(error))?;
+        written.map_err(|error| self.note_room(error))?;
         self.pager.file_pages.fetch_max(end, SeqCst);
         let before = self.bytes;
         self.bytes += run.pages * self.pager.page_size as u64;
         if before / BEGIN_SYNC != self.bytes / BEGIN_SYNC {
             self.pager.storage.begin_sync();
+            self.renew_limits();
         }
         if self.bytes > LISTED_MAX {
             self.written.unlist();
@@ -426,10 +475,7 @@ impl PageWriter {
             }
             end = next.unwrap_or(PageNo::END);
         }
-        match self.damage {
-            Some(damage) => Err(Error::corrupt(damage.page, damage.what)),
-            None => Ok(()),
-        }
+        self.check_space()
     }
 }
 
@@ -442,19 +488,10 @@ impl PageSink for PageWriter {
         if want == 0 {
             return Err(Error::Invalid("no pages were asked for"));
         }
-        let pool = &self.state.space.pool;
-        if let Some(hole) = pool.best_fit(want) {
-            return self.claim(Run::new(hole.first, want));
-        }
-        let Some(hole) = pool.largest() else {
-            return self.must_grow(want);
-        };
-        if self.pager.is_full.load(Relaxed) || self.hole_will_do(hole.pages, want, lifetime) {
-            return self.claim(hole);
-        }
-        match self.run_at_end(want) {
-            Ok(run) if self.make_room(run) => self.grow(run),
-            _ => self.claim(hole),
+        loop {
+            if let Some(run) = self.take_if_room(want, lifetime)? {
+                return Ok(run);
+            }
         }
     }
 
@@ -462,10 +499,26 @@ impl PageSink for PageWriter {
         if pages == 0 {
             return Err(Error::Invalid("no pages were asked for"));
         }
-        match self.state.space.pool.best_fit(pages) {
-            Some(hole) => self.claim(Run::new(hole.first, pages)),
-            None => self.must_grow(pages),
+        let best = |writer: &PageWriter| writer.state.space.pool.best_fit(pages);
+        while let Some(hole) = self.exact_hole_before_limit(pages).or_else(|| best(self)) {
+            if let Some(run) = self.claim_hole(Run::new(hole.first, pages))? {
+                return Ok(run);
+            }
         }
+        self.must_grow(pages)
+    }
+
+    fn take_hole(&mut self, pages: u64) -> Result<Option<Run>> {
+        let best = |writer: &PageWriter| match writer.limit {
+            Some(_) => writer.exact_hole_before_limit(pages),
+            None => writer.state.space.pool.best_fit(pages),
+        };
+        while let Some(hole) = best(self) {
+            if let Some(run) = self.claim_hole(Run::new(hole.first, pages))? {
+                return Ok(Some(run));
+            }
+        }
+        Ok(None)
     }
 
     fn write_pages(&mut self, page: PageNo, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
@@ -517,6 +570,9 @@ impl PageSink for PageWriter {
 
 impl Drop for PageWriter {
     fn drop(&mut self) {
+        if self.limits_known {
+            self.pager.storage.forget_limits();
+        }
         let Some(mut state) = self.state.give_back() else {
             return;
         };
@@ -526,7 +582,10 @@ impl Drop for PageWriter {
                     state.space.pool.insert(run);
                 }
                 let beyond = PageNo::new(state.tip.pages);
-                state.space.pool.remove(Run::new(beyond, self.end - beyond));
+                PageWriter::undo_shrink(&mut state.space, self.shrunk_end, beyond);
+                if self.end > beyond {
+                    state.space.pool.remove(Run::new(beyond, self.end - beyond));
+                }
             }
             // A panic ended the commit half-way: the file has it, and the shared words do not (I-8).
             Progress::SlotWritten => self.pager.poison(),

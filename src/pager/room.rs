@@ -8,7 +8,8 @@ use super::options::Durability;
 use super::page_writer::PageWriter;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, Run};
-use crate::page::META_BYTES;
+use crate::page::Roots;
+use crate::util::shown::plural;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// The file grows ahead of small commits: by an eighth, between these bounds, in zeros. A sync of what is written
@@ -17,19 +18,111 @@ const AHEAD_MIN: u64 = 64 << 10;
 const AHEAD_MAX: u64 = 1 << 20;
 /// A write of more bytes than this gains less from zeros ahead of it than they cost.
 const AHEAD_WRITE: u64 = 64 << 10;
+/// So many pages behind the end of the file have room on the disk as long as there are snapshots. These may keep all
+/// that dies, so that no page comes free on a full disk: then what drops them, deletes and compacts needs these.
+const KEPT_ROOM: u64 = 64;
 /// On a full disk, a transaction that begins with fewer free pages than this gets those that wait for syncs.
 const ROOM_WANTED: u64 = 256;
 
+/// Returns up to where the file is filled with zeros if small commits have got to `behind`.
+fn ahead_of(behind: u64) -> u64 {
+    (behind + (behind / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN)
+}
+
 impl PageWriter {
     /// Looks whether a disk that was full has room again, which others may have made.
-    pub(super) fn look_for_room(&self) {
+    pub(super) fn look_for_room(&mut self) {
         let pager = &*self.pager;
-        if !pager.is_full.load(Relaxed) {
-            return;
+        if self.is_disk_full() {
+            if let Ok(from) = pager.storage.len() {
+                let _ = self.fill(from, (from + AHEAD_MIN).min(pager.memory.reserved()));
+            }
         }
-        if let Ok(from) = pager.storage.len() {
-            let _ = self.fill(from, (from + AHEAD_MIN).min(pager.memory.reserved()));
+        // Somebody may have found room since the last transaction began.
+        if !self.is_disk_full() {
+            self.state.space.use_all();
         }
+    }
+
+    /// Takes a hole. Pages that were never written, or whose room was given back, have none on a full disk, and a write
+    /// into them would fail each time. So on a full disk zeros are written first: if that fails, the rest of the hole
+    /// is set aside until there is room again, and the answer is `None`: the caller looks for another one.
+    pub(super) fn claim_hole(&mut self, hole: Run) -> Result<Option<Run>> {
+        if self.is_disk_full() {
+            self.pager.check_fork()?;
+            let size = self.pager.page_size;
+            for at in 0..hole.pages {
+                let page = Run::new(hole.first + at, 1);
+                let (from, to) = (page.first.offset(size), page.end().offset(size));
+                if self.pager.storage.fill(from, to)? < to {
+                    let (rest, growth_start) = (Run::new(page.first, hole.pages - at), self.growth_start());
+                    self.state.space.set_aside(rest, growth_start);
+                    return Ok(None);
+                }
+            }
+        }
+        self.claim(hole).map(Some)
+    }
+
+    /// Notes that this transaction adds something, so that it must leave the room that is kept for those who do not.
+    #[inline(always)]
+    pub fn note_addition(&mut self) {
+        self.adds = true;
+    }
+
+    /// Returns how many pages behind the end of a commit with these roots must have room.
+    pub(super) fn kept_room(&self, roots: &Roots) -> u64 {
+        match roots.snapshots.height {
+            0 => 0,
+            _ => KEPT_ROOM,
+        }
+    }
+
+    /// Makes sure that the file has the pages of this commit (step 12, I-9), and the room that is kept behind them if
+    /// that is not what the commit may use. It may be longer, because it grows ahead of what is written.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`, `Limit`.
+    pub(super) fn extend_file(&self, roots: &Roots) -> Result<()> {
+        let (pager, end) = (&*self.pager, self.file_end());
+        let known = pager.file_pages.load(SeqCst);
+        let room = self.kept_room(roots);
+        if known >= end.get() + room || end == pager.first_page() {
+            return Ok(());
+        }
+        let (size, most) = (pager.page_size, pager.memory.reserved());
+        let (need, wanted) = (end.offset(size), (end + room).offset(size).min(most));
+        // Others may have made the file longer than is known here.
+        let mut there = pager.storage.len()?;
+        if there < need {
+            pager.storage.set_len(need).map_err(|error| self.note_room(error))?;
+            there = need;
+        }
+        if there < wanted {
+            // Nobody needs what is there: it is behind the end. The next small commits find room as well.
+            let ahead = if self.bytes > AHEAD_WRITE {
+                wanted
+            } else {
+                ahead_of(wanted)
+            };
+            there = pager.storage.fill(there, ahead.min(most))?;
+        }
+        pager.learn_pages((there.min(most) / size as u64).max(end.get()))?;
+        if there < wanted && self.adds {
+            let what = "the last room of the file is kept for dropping snapshots and for deleting";
+            return Err(self.note_room(Error::NoSpace(what.into())));
+        }
+        Ok(())
+    }
+
+    /// Returns whether the file could not be made longer when that was last tried.
+    pub fn is_disk_full(&self) -> bool {
+        self.pager.is_full.load(Relaxed)
+    }
+
+    /// Returns whether the commit on which this transaction builds is durable.
+    pub fn is_tip_durable(&self) -> bool {
+        self.pager.shared.durable().get().id >= self.state.tip.id
     }
 
     /// Returns whether the disk is full, few pages are free, and so many more would be after syncs that it is worth
@@ -74,7 +167,7 @@ impl PageWriter {
             }
         }
         let behind = self.end.max(end).offset(page);
-        let ahead = (behind + (behind / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN);
+        let ahead = ahead_of(behind);
         // The write itself reports any error.
         self.fill(run.first.offset(page), ahead.min(pager.memory.reserved()))
             .map_or(true, |filled| filled >= end.offset(page))
@@ -98,27 +191,25 @@ impl PageWriter {
         let _ = self.pager.learn_pages(pages);
     }
 
-    /// Notes that the disk is full, if the error says so.
-    pub(super) fn note_room(&self, error: &Error) {
-        if matches!(error, Error::NoSpace(_)) {
-            self.pager.is_full.store(true, Relaxed);
-        }
+    /// Returns how many pages named snapshots keep, as far as is known.
+    pub fn kept_for_snapshots(&self) -> u64 {
+        self.state.parked + self.state.space.named_pages()
     }
 
-    /// Cuts off what the newest commit does not need of the file. Only the last one who has it open may do so.
-    pub fn trim(&self) -> Result<()> {
-        let (pager, end) = (&*self.pager, self.tip_end());
-        let need = if end > pager.first_page() {
-            end.offset(pager.page_size)
-        } else {
-            META_BYTES
+    /// Notes that the disk is full, if the error says so. It then says, too, what snapshots keep: dropping them makes
+    /// room without a larger disk.
+    pub(super) fn note_room(&self, error: Error) -> Error {
+        let Error::NoSpace(detail) = error else {
+            return error;
         };
-        if pager.storage.len()? > need {
-            // This comes first, because a view must not reach what is gone.
-            pager.file_pages.store(end.get(), SeqCst);
-            pager.storage.set_len(need)?;
+        self.pager.is_full.store(true, Relaxed);
+        match self.kept_for_snapshots() {
+            0 => Error::NoSpace(detail),
+            pages => Error::NoSpace(detail.beside(&format!(
+                "named snapshots keep {pages} {} of the file, and dropping some makes room",
+                plural(pages, "page", "pages")
+            ))),
         }
-        Ok(())
     }
 }
 

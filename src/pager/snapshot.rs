@@ -6,6 +6,7 @@ use super::shared::ReaderSlot;
 use super::view::{OwnedView, View};
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
+use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub struct Snapshot {
     view: OwnedView,
     desc: Descriptor,
     slot: ReaderSlot,
+    /// Whether this is a state that a named snapshot or a reader held, and not the newest at the time.
+    is_older: bool,
 }
 
 /// One reader of the database, in any process.
@@ -65,7 +68,42 @@ impl Pager {
             view: OwnedView::new(self.clone(), desc.pages),
             desc,
             slot,
+            is_older: false,
         }))
+    }
+
+    /// Registers a reader of an earlier state, which `find` finds in the list of snapshots of the newest commit, seen
+    /// by the reader that it is given. `None` stands for that commit itself.
+    ///
+    /// A snapshot can be dropped and its pages be reused between the look at the list and the claim, so the claim
+    /// counts only if the commit with that list is still the newest visible one (I-22).
+    ///
+    /// # Errors
+    /// Those of [`Pager::begin_read`] and of `find`.
+    pub fn begin_read_at(
+        self: &Arc<Self>,
+        mut find: impl FnMut(&Snapshot) -> Result<Option<Descriptor>>,
+    ) -> Result<Snapshot> {
+        let mut reader = self.begin_read()?;
+        loop {
+            let Some(older) = find(&reader)? else {
+                return Ok(reader);
+            };
+            let newest = reader.desc;
+            let still = self.shared.claim_older(reader.slot, older.id, newest.id);
+            if still || seeded::on(Bug::TrustOldList) {
+                reader.desc = Descriptor {
+                    pages: older.pages.min(newest.pages),
+                    ..older
+                };
+                reader.view.resize(reader.desc.pages);
+                reader.is_older = true;
+                return Ok(reader);
+            }
+            reader.desc = self.shared.move_reader(reader.slot);
+            self.check_snapshot(&reader.desc)?;
+            reader.view.resize(reader.desc.pages);
+        }
     }
 
     /// Makes sure that the pages of a snapshot can be read here and, after a failed sync, that the snapshot is
@@ -124,7 +162,16 @@ impl Pager {
         if pages > self.memory.reserved() / size {
             return Err(self.outgrown());
         }
-        let there = self.storage.len()? / size;
+        // A length that is read while the file is cut does not count. If the cut comes later, the next writer here
+        // learns the length after this.
+        let _learning = self.cuts.lock();
+        let there = loop {
+            let cuts = self.shared.cuts().load(SeqCst);
+            let there = self.storage.len()? / size;
+            if self.shared.cuts().load(SeqCst) == cuts {
+                break there;
+            }
+        };
         // The file may have been made longer than can be mapped here.
         self.learn_pages(there.min(self.memory.reserved() / size))?;
         match there >= pages {
@@ -168,6 +215,33 @@ impl Snapshot {
         self.view.get()
     }
 
+    /// Returns whether this was an earlier state already when the reader began.
+    #[inline(always)]
+    pub fn is_older(&self) -> bool {
+        self.is_older
+    }
+
+    /// Returns the milliseconds since the reader began or was moved to its commit.
+    pub fn age_ms(&self) -> u64 {
+        self.pager().shared.age_ms(self.slot)
+    }
+
+    /// Registers another reader of the same commit, which is held as long as this one is there.
+    ///
+    /// # Errors
+    /// Those of [`Pager::begin_read`].
+    pub fn again(&self) -> Result<Snapshot> {
+        let mut reader = self.pager().begin_read()?;
+        // This reader holds the commit while the other claims it.
+        self.pager()
+            .shared
+            .claim_older(reader.slot, self.desc.id, CommitId::NONE);
+        reader.desc = self.desc;
+        reader.view.resize(self.desc.pages);
+        reader.is_older = true;
+        Ok(reader)
+    }
+
     /// Moves to the newest visible commit. Returns `false` if it is on that commit already and the database is not
     /// poisoned.
     ///
@@ -175,7 +249,9 @@ impl Snapshot {
     /// `Poisoned`, `Forked`, `Limit`, `Corrupt`, `Io`: the reader stays registered.
     pub fn refresh(&mut self) -> Result<bool> {
         self.pager().check_fork()?;
-        if self.pager().shared.is_newest(self.slot, self.desc.id) && !self.pager().is_poisoned() {
+        // What a reader of an earlier state has seen is not all of a commit, even if that is the newest.
+        let newest = !self.is_older && self.pager().shared.is_newest(self.slot, self.desc.id);
+        if newest && !self.pager().is_poisoned() {
             return Ok(false);
         }
         // A reader that has let go of its commit cannot go back to it. So what could stand in the way is asked first;
@@ -183,6 +259,7 @@ impl Snapshot {
         self.pager().check_snapshot(&self.pager().newest())?;
         self.desc = self.pager().shared.move_reader(self.slot);
         let checked = self.pager().check_snapshot(&self.desc);
+        self.is_older = false;
         self.view.resize(self.desc.pages);
         checked.map(|()| true)
     }

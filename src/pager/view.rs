@@ -1,9 +1,10 @@
 //! Read access to pages, in place, verified on first touch.
 //!
 //! One 16-bit tag per page remembers that the page's bytes were compared with a checksum. The tag is the checksum
-//! folded to 16 bits (0 becomes 1), and whoever writes a page clears its tag first. So a page costs one comparison
-//! per access, and a CRC once. The slice of tags ends where the view ends, so that finding the tag checks the bounds
-//! of the page as well.
+//! folded to 16 bits (0 and 1 become 2), and whoever writes a page clears its tag first. So a page costs one comparison
+//! per access, and a CRC once. A page that the system was told to read ahead gets the tag [`ANNOUNCED`], which no
+//! checksum has. So whoever reads it first compares it again, and counts it as used. The slice of tags ends where the
+//! view ends, so that finding the tag checks the bounds of the page as well.
 
 #![allow(unsafe_code)]
 
@@ -22,15 +23,20 @@ use std::sync::Arc;
 /// A piece of more bytes is asked for even if it was verified before, or else its reader would wait for page after
 /// page.
 const MANY: usize = 64 << 10;
-/// The number of runs that are looked for in memory, as a sample of all.
-const SAMPLES: usize = 4;
-/// Up to this many pages are assumed to be in memory if the last ones looked for were, except one time in 64, because
-/// asking the system costs as much as reading some of them.
-const FEW: usize = 64;
+/// The number of runs that are looked for in memory, as a sample of all: one of so many, and at least so many.
+const SAMPLES: (usize, usize) = (64, 4);
+/// Pages of up to this many bytes are assumed to be in memory if the last ones looked for were, except one time in 64,
+/// because asking the system costs as much as reading some of them.
+const FEW: usize = 256 << 10;
 /// A multiplier that spreads page numbers (the golden ratio).
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 /// The largest gap, in pages, between two runs that are asked for together.
 const NEAR: u64 = 16;
+/// The most bytes that the system is asked for at once. It may read no more of what one request names than one request
+/// to the disk can have.
+const ASK: u64 = 1 << 20;
+/// The tag of a page that was announced and not read since.
+const ANNOUNCED: u16 = 1;
 
 /// Returns whether this is the one time in 64, which the page number decides.
 #[inline(always)]
@@ -62,7 +68,7 @@ impl std::fmt::Debug for View<'_> {
 
 #[inline(always)]
 fn fold(checksum: u32) -> u16 {
-    ((checksum ^ checksum >> 16) as u16).max(1)
+    ((checksum ^ checksum >> 16) as u16).max(ANNOUNCED + 1)
 }
 
 impl Pager {
@@ -82,6 +88,11 @@ struct Expected {
 }
 
 impl<'a> View<'a> {
+    /// Returns the UUID of the database whose pages these are.
+    pub fn uuid(&self) -> [u8; 16] {
+        self.pager.uuid()
+    }
+
     /// Returns a view of the pages of a commit that has `pages` pages, and never beyond what the file is known to hold.
     #[inline]
     fn of_commit(pager: &'a Pager, pages: u64) -> View<'a> {
@@ -136,7 +147,7 @@ impl<'a> View<'a> {
     }
 
     /// Returns the page behind the last one in the view.
-    fn limit(&self) -> PageNo {
+    pub fn limit(&self) -> PageNo {
         self.first + self.tags.len() as u64
     }
 
@@ -151,6 +162,7 @@ impl<'a> View<'a> {
             damaged,
         } = expected;
         self.pager.check_fork()?;
+        self.count_used(page, bytes.len());
         if self.pager.verify != Verify::Never && crc32c(bytes) != checksum {
             if self.pager.is_poisoned() {
                 return Err(Error::Poisoned);
@@ -162,6 +174,77 @@ impl<'a> View<'a> {
             tag.store(fold(checksum), Relaxed);
         }
         Ok(())
+    }
+
+    /// Counts the pages of a run that were announced, and are read now, as used. Their bytes are inside the view.
+    fn count_used(&self, first: PageNo, len: usize) {
+        let tags = &self.tags[self.index(first)..][..len.div_ceil(1 << self.shift)];
+        let announced = tags.iter().filter(|tag| {
+            tag.load(Relaxed) == ANNOUNCED && tag.compare_exchange(ANNOUNCED, 0, Relaxed, Relaxed).is_ok()
+        });
+        let used = announced.count() as u64;
+        if used > 0 {
+            self.pager.announced_pages_used.fetch_add(used, Relaxed);
+        }
+    }
+
+    /// Notes that the system was told to read these runs, which lie inside the view.
+    fn count_announced(&self, runs: &[Run]) {
+        let tags = |run: &Run| &self.tags[self.index(run.first)..][..to_usize(run.pages)];
+        let fresh = runs.iter().flat_map(tags);
+        let fresh = fresh.filter(|tag| tag.swap(ANNOUNCED, Relaxed) != ANNOUNCED);
+        let announced = fresh.count() as u64;
+        if announced > 0 {
+            self.pager.announced_pages.fetch_add(announced, Relaxed);
+        }
+    }
+
+    /// Tells the system to read runs, if they do not seem to be in memory. Returns those that it was told to read.
+    #[cold]
+    fn ask(&self, runs: &mut dyn Iterator<Item = Run>) -> Vec<Run> {
+        let (storage, end) = (&*self.pager.storage, self.limit());
+        let inside = |run: &Run| run.first >= self.first && run.first < end && run.pages <= end - run.first;
+        let few = runs.size_hint().1.is_some_and(|n| n <= FEW >> self.shift);
+        let mut runs = runs.filter(inside).peekable();
+        let Some(&first) = runs.peek() else {
+            return Vec::new();
+        };
+        let trust = self.pager.resident.load(Relaxed);
+        if trust && few && first.pages == 1 && !is_looked_for(first.first) {
+            return Vec::new();
+        }
+        let mut runs: Vec<Run> = runs.collect();
+        let some = (runs.len() / SAMPLES.0).max(SAMPLES.1).min(runs.len());
+        let mut samples = (0..some).map(|i| runs[i * runs.len() / some]);
+        let resident = samples.all(|run| storage.is_resident(self.offset(run.first)));
+        if resident != trust {
+            self.pager.resident.store(resident, Relaxed);
+        }
+        if resident {
+            return Vec::new();
+        }
+        // Runs that are near each other in the file go in one request, wherever they are in key order.
+        runs.sort_unstable();
+        let ask = |run: Run| {
+            let (from, to) = (self.offset(run.first), self.offset(run.end()));
+            let mut at = from;
+            while at < to {
+                let len = ASK.min(to - at);
+                storage.will_need(at, len);
+                at += len;
+            }
+        };
+        let mut open = runs[0];
+        for &run in &runs[1..] {
+            if run.first <= open.end() + NEAR {
+                open.pages = open.pages.max(run.end() - open.first);
+            } else {
+                ask(open);
+                open = run;
+            }
+        }
+        ask(open);
+        runs
     }
 
     /// Returns the bytes from the start of `page` on, if all of them are inside the view.
@@ -338,15 +421,14 @@ impl<'a> PageSource<'a> for View<'a> {
             return self.wider(page)?.piece(page, len, checksum);
         };
         let tag = &self.tags[self.index(page)];
-        let known = tag.load(Relaxed) == fold(checksum);
         // Asking the system about a small piece takes a third of the time that reading it takes.
-        if !known || len > MANY {
+        if tag.load(Relaxed) != fold(checksum) || len > MANY {
             self.will_read(&mut std::iter::once(Run::new(
                 page,
                 len.div_ceil(1 << self.shift) as u64,
             )));
         }
-        if !known {
+        if tag.load(Relaxed) != fold(checksum) {
             let expected = Expected {
                 page,
                 checksum,
@@ -357,42 +439,12 @@ impl<'a> PageSource<'a> for View<'a> {
         Ok(bytes)
     }
 
-    #[cold]
     fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
-        let (storage, end) = (&*self.pager.storage, self.limit());
-        let inside = |run: &Run| run.first >= self.first && run.first < end && run.pages <= end - run.first;
-        let few = runs.size_hint().1.is_some_and(|n| n <= FEW);
-        let mut runs = runs.filter(inside).peekable();
-        let Some(&first) = runs.peek() else {
-            return;
-        };
-        let trust = self.pager.resident.load(Relaxed);
-        if trust && few && first.pages == 1 && !is_looked_for(first.first) {
-            return;
-        }
-        let mut runs: Vec<Run> = runs.collect();
-        let some = SAMPLES.min(runs.len());
-        let mut samples = (0..some).map(|i| runs[i * runs.len() / some]);
-        let resident = samples.all(|run| storage.is_resident(self.offset(run.first)));
-        if resident != trust {
-            self.pager.resident.store(resident, Relaxed);
-        }
-        if resident {
-            return;
-        }
-        // Runs that are near each other in the file go in one request, wherever they are in key order.
-        runs.sort_unstable();
-        let ask = |run: Run| storage.will_need(self.offset(run.first), run.pages << self.shift);
-        let mut open = runs[0];
-        for &run in &runs[1..] {
-            if run.first <= open.end() + NEAR {
-                open.pages = open.pages.max(run.end() - open.first);
-            } else {
-                ask(open);
-                open = run;
-            }
-        }
-        ask(open);
+        self.count_announced(&self.ask(runs));
+    }
+
+    fn will_copy(&self, runs: &mut dyn Iterator<Item = Run>) {
+        self.ask(runs);
     }
 
     fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {

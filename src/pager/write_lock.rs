@@ -22,6 +22,7 @@ use crate::ids::CommitId;
 use crate::page::meta::{Meta, Slot, META_PAGE, SLOT_BYTES};
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often a waiter checks whether the process it waits for died without a word.
@@ -102,7 +103,9 @@ impl Pager {
                 false => self.writing("another transaction of this process"),
             };
             let most = limits.left(writer)?.min(LOOK_FOR_POISON);
+            self.write_waiters.fetch_add(1, SeqCst);
             state = self.write_state_returned.wait_for(state, most);
+            self.write_waiters.fetch_sub(1, SeqCst);
         }
     }
 
@@ -113,6 +116,18 @@ impl Pager {
             Some(ms @ ..10_000) => format!("{who} is writing, for {ms} ms now"),
             Some(ms) => format!("{who} is writing, for {} s now", ms / 1000),
         }
+    }
+
+    /// Returns whether anybody may wait for the write lock, in whatever process: one who was killed while it waited
+    /// counts as well.
+    pub(super) fn may_be_wanted(&self) -> bool {
+        self.write_waiters.load(SeqCst) > 0 || self.peers.others_may_wait_to_write()
+    }
+
+    /// Returns how often this process has released the write lock while somebody waited for it, in whatever process.
+    /// Those who were killed while they waited do not count.
+    pub fn times_passed_on(&self) -> u64 {
+        self.passed_on.load(SeqCst)
     }
 
     /// Returns who has the write transaction, in whatever process. It may end at the same moment.
@@ -175,14 +190,17 @@ impl Pager {
         if state.is_incomplete() {
             *state = WriteState::default();
         }
-        let free = state.space.pool.total();
-        let pending = state.space.known_pages().saturating_sub(free);
+        let (free, named) = (state.space.free_pages(), state.space.named_pages());
+        let pending = state.space.known_pages().saturating_sub(free + named);
         self.dead_pages.note(DeadPages {
             commit: state.tip.id,
             free,
             pending,
+            parked: state.parked + named,
         });
-        self.peers.unlock_write();
+        if self.peers.unlock_write() || self.write_waiters.load(SeqCst) > 0 {
+            self.passed_on.fetch_add(1, SeqCst);
+        }
         *self.write_state.lock() = Some(state);
         self.write_state_returned.notify_one();
     }
@@ -205,18 +223,27 @@ impl Pager {
     }
 
     /// Returns what the reuse rule (I-3) depends on, as of now.
-    fn horizon(&self, state: &WriteState) -> Horizon {
+    fn horizon(&self, state: &mut WriteState) -> Horizon {
         self.reap(Some(self.shared.visible().get()));
         let durable = self.shared.durable().get().id;
         let base = self.shared.dur_base().get();
         let early = |bug: Bug, right: CommitId, wrong: CommitId| if seeded::on(bug) { wrong } else { right };
         let durable = early(Bug::ReuseUndurable, durable, state.tip.id);
         let base = early(Bug::ReuseUndurable, early(Bug::ReuseEarly, base, durable), durable);
-        let held = match seeded::on(Bug::ReuseHeld) {
+        let readers = match seeded::on(Bug::ReuseHeld) {
             true => Vec::new(),
             false => self.shared.held(),
         };
-        Horizon { durable, base, held }
+        let snapshots = match seeded::on(Bug::ReuseSnapshots) {
+            true => Some(Arc::default()),
+            false => state.snapshots.held(durable),
+        };
+        Horizon {
+            durable,
+            base,
+            readers,
+            snapshots,
+        }
     }
 
     /// Loads what a writer knows, before anybody else can write.
@@ -230,6 +257,7 @@ impl Pager {
             commit: state.tip.id,
             free: 0,
             pending: state.space.known_pages(),
+            parked: state.parked,
         });
         *self.write_state.lock() = Some(state);
         Ok(())
@@ -265,9 +293,18 @@ impl Pager {
         self.ensure_mapped(&desc)?;
         let is_known = state.tip.id != CommitId::NONE && state.tip.id >= listed;
         // What other writers took had become reusable by then, so it must be in the pool here as well, and it stays
-        // reusable: one look at the readers is enough for all records.
+        // reusable: one look at the readers is enough for all records. If another process has changed the list of
+        // snapshots, nothing more goes into the pool before that is read, and what it took is often not there.
+        state.snapshots.follow(&meta.roots.snapshots);
         let now = self.horizon(state);
+        // Which extents a fold has parked is only in the tree. Here they would still be dead, and free for use as soon
+        // as nobody sees them.
+        let parks = meta.folded != state.folded && (meta.parked > 0 || state.parked > 0);
+        // What a commit has left out of the file is nowhere listed.
+        let shrunk = self.shared.shrunk().get() > state.tip.id;
         let followed = is_known
+            && !parks
+            && !shrunk
             && records.above(state.tip.id).all(|record| {
                 state.space.refresh(now.clone());
                 state.space.follow(record)
@@ -292,6 +329,7 @@ impl Pager {
         state.tip = desc;
         state.folded = meta.folded;
         state.dead = meta.dead;
+        state.parked = meta.parked;
         Ok(())
     }
 
@@ -319,5 +357,32 @@ pub(super) fn complete(state: &WriteState) -> Result<()> {
     match state.is_incomplete() {
         true => Err(Error::NoMemory("what is known of free pages")),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pager::{open_memory, PagerOptions, Wait};
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    #[test]
+    fn the_lock_is_passed_on_only_to_those_who_wait() {
+        let options = PagerOptions {
+            page_size: 4096,
+            ..PagerOptions::default()
+        };
+        let pager = open_memory(&options).expect("a pager in memory").0;
+        let lock = |wait| pager.lock_write(wait, &AtomicBool::new(false)).expect("the lock");
+        drop(lock(Wait::Try));
+        assert_eq!(pager.times_passed_on(), 0);
+        let first = lock(Wait::Try);
+        std::thread::scope(|threads| {
+            threads.spawn(|| drop(lock(Wait::Forever)));
+            while pager.write_waiters.load(SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            drop(first);
+        });
+        assert_eq!(pager.times_passed_on(), 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::commit::{CommitRecord, SlotRecords, SpaceChange};
 use super::descriptor::Descriptor;
+use super::recorded::KnownSnapshots;
 use super::space::Space;
 use crate::error::Result;
 use crate::ids::{CommitId, Run};
@@ -25,6 +26,10 @@ pub(super) struct WriteState {
     pub foreign: CommitId,
     /// The number of dead pages at the commit, in its space tree and its records.
     pub dead: u64,
+    /// The number of parked pages at the commit: dead, and kept in its space tree for named snapshots.
+    pub parked: u64,
+    /// The named snapshots at the commit.
+    pub snapshots: KnownSnapshots,
     /// The number of changes that the next fold would carry from the records to the space tree.
     pub changes: usize,
     /// The commits that are not known to be durable, in ascending order.
@@ -84,6 +89,8 @@ pub struct Accounting {
     pub spilled: Vec<Run>,
     /// The number of dead pages that the commit counts.
     pub dead: u64,
+    /// The number of parked pages that it counts.
+    pub parked: u64,
 }
 
 impl WriteState {
@@ -105,6 +112,7 @@ impl WriteState {
             changes: self.records.changes(self.folded)?,
             spilled: spilled.collect(),
             dead: self.dead,
+            parked: self.parked,
         })
     }
 }

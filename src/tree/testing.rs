@@ -5,6 +5,7 @@ use super::write::apply::Apply;
 use super::write::arena::Arena;
 use super::write::edits::{EditLog, Op};
 use super::write::emit::Emitter;
+use super::write::range::KeyRange;
 use super::write::values::write_chain;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
@@ -114,8 +115,31 @@ impl Builder {
         }
     }
 
+    /// Returns the pages so far.
+    pub fn pages(&self) -> &'static Store {
+        self.store
+    }
+
     /// Makes one commit of puts (`Some`) and deletes (`None`).
     pub fn commit<'m>(&mut self, root: Root, edits: impl Iterator<Item = (&'m Vec<u8>, Option<&'m Vec<u8>>)>) -> Root {
+        self.make_commit(root, edits, None)
+    }
+
+    /// Makes one commit that removes the keys from `from` up to `to`.
+    pub fn commit_removal(&mut self, root: Root, from: &[u8], to: &[u8]) -> Root {
+        let keys = KeyRange {
+            from: Some(from),
+            to: Some(to),
+        };
+        self.make_commit(root, std::iter::empty(), Some(keys))
+    }
+
+    fn make_commit<'m>(
+        &mut self,
+        root: Root,
+        edits: impl Iterator<Item = (&'m Vec<u8>, Option<&'m Vec<u8>>)>,
+        removed: Option<KeyRange<'_>>,
+    ) -> Root {
         self.birth = self.birth.next();
         let size = self.store.size;
         let mut sink = Writer {
@@ -145,7 +169,10 @@ impl Builder {
             drop_budget: 1 << 20,
             life: std::marker::PhantomData,
         };
-        let root = apply.apply(root, &sorted).unwrap();
+        let root = match removed {
+            Some(keys) => apply.remove_range(root, keys).unwrap(),
+            None => apply.apply(root, &sorted).unwrap(),
+        };
         let root = apply.place_root(root).unwrap();
         self.has_long = apply.has_long;
         emitter.finish(&mut arena, &mut sink).unwrap();

@@ -7,14 +7,16 @@
 //! its table waits.
 
 use super::draft::{Draft, TableIndex};
-use super::flush::{DraftPages, Edit};
+use super::draft_pages::DraftPages;
+use super::flush::Edit;
 use super::taken::TakenEntry;
 use crate::error::Result;
+use crate::page::leaf::Stored;
 use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::end::{PathsVersion, RangeEnd, TreeEnd};
 use crate::tree::read::path::Position;
-use crate::tree::write::at_position::{Edited, Known, Spot};
 use crate::tree::write::edits::Op;
+use crate::tree::write::spot::{Edited, Known, Spot};
 
 /// The end of a tree with the greatest key, among [`Draft::ends`].
 const LAST: usize = 1;
@@ -49,8 +51,7 @@ impl Draft {
     /// Makes an edit at once if it is better made so than collected, and records it otherwise.
     #[inline(always)]
     pub(super) fn edit<P: DraftPages>(&mut self, at: TableIndex, edit: Edit<'_>, pages: &mut P) -> Result<()> {
-        // Transactions that only write pin nothing.
-        match self.builder.is_pinned() && self.edit_behind_look(at, edit, pages)? {
+        match self.builder.has_looked() && self.edit_behind_look(at, edit, pages)? {
             true => Ok(()),
             false => self.push(at, edit, pages),
         }
@@ -90,7 +91,8 @@ impl Draft {
         );
         let edited = self.edit_at_end(at, (&mut end, Known::Gap), edit, pages)?;
         self.ends[LAST] = Some(end);
-        if matches!(edited, Edited::Here(_)) {
+        // What waits is noted with the write set.
+        if !matches!(edited, Edited::Refused(_)) {
             let noted = self.table_mut(at).note_greatest(edit.key);
             noted.map_err(|e| self.fail(e))?;
         }
@@ -178,10 +180,8 @@ impl Draft {
     #[inline]
     fn copy_end(&self, at: TableIndex, end: &mut TreeEnd, range: RangeEnd<'_>, taken: &mut TakenEntry) -> Result<bool> {
         let (root, pages) = (&self.table(at).tree.root, self.pages());
-        if !end.go(&pages, (root, self.paths(at)), range)? {
-            return Ok(false);
-        }
-        match end.entry(&pages, range, &mut taken.key)? {
+        match end.entry(&pages, (root, self.paths(at)), range, &mut taken.key)? {
+            Some(Stored::Inline(value)) => taken.copy_value(value).map(|()| true),
             Some(value) => taken.copy_value(self.resolve(value)?).map(|()| true),
             None => Ok(false),
         }

@@ -1,12 +1,14 @@
 //! This module has the order of a commit: the steps by which a draft becomes the newest state of the database.
 //!
 //! ```text
-//! 1  cancel    values that were begun and not finished give their pages back
+//! 1  cancel    values that were begun and not finished give their pages back; if the policy of the file has a snapshot
+//!              recorded, that is done
 //! 2  flush     what is left of each write set is applied to its tree
 //! 3  count     the private pages are counted, and free pages found for them
 //! 4  place     the trees of the tables get their pages
 //! 5  catalogue the roots of changed tables are written into it, and it is placed
-//! 6  fold      records of dead space that have piled up are applied to the space tree, and that is placed
+//! 6  fold      records of dead space that have piled up are applied to the space tree, and that is placed, and so is
+//!              the list of snapshots, which says of what nothing is left to be given back
 //! 7  finish    everything queued is written: no private page is left
 //! 8  publish   the pager makes the roots a commit (`pager/commit/publish.rs` goes on with the numbers)
 //! ```
@@ -16,8 +18,10 @@
 //! step 8, and after an error before it, dropping the page writer undoes everything (I-8).
 
 use super::draft::Draft;
+use super::draft_pages::know_snapshots;
 use super::flush::Edit;
-use super::space_tree::{encode_dead, encode_key};
+use super::reap::{reap, Reaped};
+use super::space_tree::{encode_dead, encode_key, encode_parked, encode_parked_key};
 use super::table::{DraftTable, DraftTree};
 use super::unfinished::UnfinishedValues;
 use super::write_set::WriteSet;
@@ -26,8 +30,9 @@ use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
 use crate::page::{Root, Roots};
-use crate::pager::{Durability, PageWriter, SpaceEdit};
+use crate::pager::{Durability, PageWriter, RecordedCommits, SpaceEdit};
 use crate::tree::write::edits::Op;
+use crate::util::seeded::{self, Bug};
 
 /// How a commit is made.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +41,14 @@ pub struct CommitMode {
     pub durability: Durability,
     /// Whether the call waits until the commit is done. If not, somebody else will wait for it.
     pub wait: bool,
+    /// Whether the commit folds although it is not time for that, to give back what dropped snapshots have left.
+    pub folds: bool,
+    /// Whether nothing changes but where things lie. Such a commit is none of the history of the file.
+    pub same: bool,
 }
+
+/// The most parked extents that a fold takes out. With what else a fold does, this takes a few milliseconds.
+const REAPED_MAX: usize = 4096;
 
 /// Names a table in an error about damage that was found in its tree.
 #[cold]
@@ -71,15 +83,25 @@ impl Draft {
         if !self.is_changed() {
             return Ok(self.base().id);
         }
+        pages.look_at_limits();
+        let folds = mode.folds || !mode.same && self.keep_history(&mut pages)?;
         self.flush_tables(&mut pages)?;
         self.count_pages(mode.durability, &mut pages)?;
         self.place_tables(&mut pages)?;
         let catalogue = self.write_catalogue(&mut pages)?;
-        let (space, memory) = self.fold_records(&mut pages)?;
+        let main = self.tables[0].tree.root;
+        let (space, memory) = self.fold_records(folds, &mut pages)?;
+        if self.has_new_snapshots() {
+            // The fold may make the file shorter, and what is left of runs is given back: the pages of the file are
+            // known only now.
+            self.builder.end_runs(&mut pages)?;
+            self.complete_snapshots(main, catalogue, &mut pages)?;
+        }
         let roots = Roots {
-            main: self.tables[0].tree.root,
+            main,
             catalogue,
             space,
+            snapshots: self.place_snapshots(&mut pages)?,
         };
         // Step 7: finish. From here on the file has every page that the roots lead to.
         self.builder.finish(memory, &mut pages)?;
@@ -93,7 +115,7 @@ impl Draft {
     /// Step 2: flushes every write set. Large ones place their pages as they go, while the pages are in the caches. The
     /// pages of small ones stay private, so that step 3 can count them.
     fn flush_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
-        for table in self.tables.iter_mut().filter(|t| !t.dropped) {
+        for table in self.tables.iter_mut().filter(|t| t.is_placed_first()) {
             let flushed = self.builder.flush_last(&mut table.tree, pages);
             flushed.map_err(|e| named(e, table))?;
         }
@@ -115,7 +137,7 @@ impl Draft {
 
     /// Step 4: places the trees of the tables, so that their roots are known.
     fn place_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
-        for table in self.tables.iter_mut().filter(|t| !t.dropped) {
+        for table in self.tables.iter_mut().filter(|t| t.is_placed_first()) {
             let placed = self.builder.place_tree(&mut table.tree, pages);
             placed.map_err(|e| named(e, table))?;
         }
@@ -129,7 +151,8 @@ impl Draft {
 
     /// Step 5: writes the records of changed tables into the catalogue, places it, and returns its root.
     fn write_catalogue(&mut self, pages: &mut PageWriter) -> Result<Root> {
-        let mut catalogue = DraftTree::new(TableId::CATALOGUE, self.base().roots.catalogue);
+        let root = self.relocated.catalogue.unwrap_or(self.base().roots.catalogue);
+        let mut catalogue = DraftTree::new(TableId::CATALOGUE, root);
         let edits: Vec<(TableId, Option<Vec<u8>>)> = self
             .changed_tables()
             .map(|t| (t.tree.table, (!t.dropped).then(|| t.record().encode())))
@@ -150,26 +173,79 @@ impl Draft {
         Ok(catalogue.root)
     }
 
-    /// Step 6: folds the records into the space tree, if the pager says that it is time. The commit's own record is not
-    /// folded but stays in the slot, so that freeing pages never needs pages that must themselves be freed again.
-    /// Returns the root of the space tree, and an empty write set whose memory is worth keeping.
-    fn fold_records(&mut self, pages: &mut PageWriter) -> Result<(Root, WriteSet)> {
-        let mut space = DraftTree::new(TableId::SPACE, self.base().roots.space);
+    /// Step 6: folds the records into the space tree, if the pager says that it is time or it is `forced`. The
+    /// commit's own record is not folded but stays in the slot, so that freeing pages never needs pages that must
+    /// themselves be freed again. Returns the root of the space tree, and an empty write set whose memory is worth
+    /// keeping.
+    fn fold_records(&mut self, forced: bool, pages: &mut PageWriter) -> Result<(Root, WriteSet)> {
+        let before = self.base().roots.space;
+        let mut space = DraftTree::new(TableId::SPACE, self.relocated.space.unwrap_or(before));
         // This takes over nothing but memory, because every write set was flushed in step 2.
         space.edits = std::mem::take(&mut self.tables[0].tree.edits);
         debug_assert!(space.edits.is_empty(), "the main table was flushed in step 2");
-        if let Some(changes) = pages.fold()? {
-            for SpaceEdit { first, dead } in changes {
-                let key = encode_key(first);
-                match dead {
-                    Some(d) => space.edits.push(&key, Op::Put(Stored::Inline(&encode_dead(&d)))),
-                    None => space.edits.push(&key, Op::Delete),
-                }?;
+        if !pages.is_to_fold(forced) {
+            if space.root != before {
+                self.builder.place_space(&mut space, pages)?;
             }
-            self.builder.apply_edits(&mut space, false, pages)?;
-            self.builder.join_lost(&mut space, pages)?;
-            self.builder.place_space(&mut space, pages)?;
+            return Ok((space.root, space.edits));
         }
+        know_snapshots(pages)?;
+        let recorded = match self.recorded().or(pages.recorded()) {
+            Some(recorded) => recorded.try_clone()?,
+            None => RecordedCommits::default(),
+        };
+        let fold = pages.fold(&recorded)?;
+        for SpaceEdit { first, dead } in &fold.edits {
+            let key = encode_key(*first);
+            match dead {
+                Some(d) => space.edits.push(&key, Op::Put(Stored::Inline(&encode_dead(d)))),
+                None => space.edits.push(&key, Op::Delete),
+            }?;
+        }
+        for parked in &fold.parked {
+            let value = encode_parked(parked);
+            space
+                .edits
+                .push(&encode_parked_key(parked), Op::Put(Stored::Inline(&value)))?;
+        }
+        // What dropped snapshots have left is looked for as it was before this commit.
+        let reaped = reap(&pages.view(), &before, &recorded, REAPED_MAX);
+        let reaped = reaped.map_err(|e| e.in_table(TableId::SPACE))?;
+        for parked in &reaped.extents {
+            space.edits.push(&encode_parked_key(parked), Op::Delete)?;
+            if !seeded::on(Bug::ForgetReaped) {
+                let key = encode_key(parked.extent.run.first);
+                let dead = encode_dead(&parked.dead());
+                space.edits.push(&key, Op::Put(Stored::Inline(&dead)))?;
+            }
+        }
+        let Reaped { extents, done } = reaped;
+        pages.reap(extents).map_err(|e| e.in_table(TableId::SPACE))?;
+        let durable = |commit: &CommitId| {
+            recorded
+                .dropped(*commit)
+                .is_some_and(|dropped| pages.is_durable(dropped))
+        };
+        let done: Vec<CommitId> = done.into_iter().filter(durable).collect();
+        self.forget_snapshots(&done, pages)?;
+        self.builder.apply_edits(&mut space, false, pages)?;
+        self.builder.join_lost(&mut space, pages)?;
+        self.builder.place_space(&mut space, pages)?;
         Ok((space.root, space.edits))
+    }
+
+    /// Places the list of snapshots, if it has changed, and returns its root.
+    fn place_snapshots(&mut self, pages: &mut PageWriter) -> Result<Root> {
+        let Some(list) = self.tables.iter_mut().find(|t| t.tree.table == TableId::SNAPSHOTS) else {
+            return Ok(self.base().roots.snapshots);
+        };
+        // Nothing is placed while edits are applied: that could load zones, which a fold must know before.
+        self.builder.apply_edits(&mut list.tree, false, pages)?;
+        self.builder.join_lost(&mut list.tree, pages)?;
+        self.builder.place_tree(&mut list.tree, pages)?;
+        if let Some(recorded) = self.snapshots.recorded.take() {
+            pages.record_snapshots(recorded);
+        }
+        Ok(list.tree.root)
     }
 }

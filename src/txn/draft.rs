@@ -9,9 +9,12 @@
 //! A draft can fail: after an error that leaves its write sets or trees half-done, it can only be dropped. That state
 //! is kept here and nowhere else.
 
-use super::flush::{DraftPages, Edit, TreeBuilder};
+use super::draft_pages::DraftPages;
+use super::flush::{Edit, TreeBuilder};
 use super::pages::{Pages, TreeRef};
 use super::pinned::PinnedBytes;
+use super::relocated_roots::RelocatedRoots;
+use super::snapshot_changes::SnapshotChanges;
 use super::table::DraftTable;
 use crate::catalogue::{self, TableRecord};
 use crate::error::{Error, Result};
@@ -58,6 +61,10 @@ pub struct Draft {
     /// The first and the last entry of the tree whose ends were looked for last, as positions that remember their
     /// paths. They are boxed because they are large to move.
     pub(super) ends: [Option<Box<TreeEnd>>; 2],
+    /// What changes in the list of snapshots.
+    pub(super) snapshots: SnapshotChanges,
+    /// What a relocation has made of trees that are no tables.
+    pub(super) relocated: RelocatedRoots,
     /// Memory for the position of a key that is searched for.
     pub(super) searched: Position,
     /// The reason why the draft can only be dropped, if there is one.
@@ -88,6 +95,8 @@ impl Draft {
             pinned_values: PinnedBytes::default(),
             ends: Default::default(),
             searched: Position::default(),
+            snapshots: SnapshotChanges::default(),
+            relocated: RelocatedRoots::default(),
             failure: OnceLock::new(),
         }
     }
@@ -132,6 +141,15 @@ impl Draft {
         if error.spoils() && !seeded::on(Bug::CommitFailed) {
             self.failure.get_or_init(|| error.to_string());
         }
+        error
+    }
+
+    /// Makes the draft unusable whatever the error is, because it ended a call that has made some of its changes.
+    /// Returns the error.
+    #[cold]
+    pub fn fail_half_done(&self, error: Error) -> Error {
+        let error = self.with_name(error);
+        self.failure.get_or_init(|| error.to_string());
         error
     }
 
@@ -188,6 +206,11 @@ impl Draft {
         &mut self.tables[at.0]
     }
 
+    /// Returns the numbers of the tables that were opened. One that was dropped and made again is among them twice.
+    pub fn opened(&self) -> impl Iterator<Item = TableId> + '_ {
+        self.tables.iter().map(|table| table.tree.table)
+    }
+
     /// Opens the table with this number.
     ///
     /// # Errors
@@ -201,18 +224,24 @@ impl Draft {
         self.open_other(table)
     }
 
-    /// Returns the table if it is the one used last, may be changed, and has no edits that wait to be flushed, so that
-    /// its tree says all about it.
+    /// Returns the table if it is the one used last and has no edits that wait to be flushed, so that its tree says all
+    /// about it.
     #[inline(always)]
     pub fn at_hand(&self, table: TableId) -> Option<TableIndex> {
         let recent = self.table(self.recent);
         let at_hand = recent.tree.table == table
             && table != TableId::NAMES
+            && table != TableId::SNAPSHOTS
             && !recent.dropped
-            && recent.is_changeable
             && recent.tree.edits.is_empty()
             && !self.is_failed();
         at_hand.then_some(self.recent)
+    }
+
+    /// Returns whether an opened table is known to be one that may be changed.
+    #[inline(always)]
+    pub fn is_known_to_be_changeable(&self, at: TableIndex) -> bool {
+        self.table(at).is_changeable
     }
 
     /// Returns the number that changes whenever a tree may have changed.
@@ -225,6 +254,13 @@ impl Draft {
         let at = match self.by_number.get(&table) {
             _ if table == TableId::MAIN => MAIN,
             Some(at) => *at,
+            None if table == TableId::SNAPSHOTS => {
+                let record = TableRecord {
+                    root: self.base().roots.snapshots,
+                    ..TableRecord::default()
+                };
+                self.adopt(DraftTable::stored(table, record, true))
+            }
             None => {
                 let found = self.find_record(table).map_err(|e| self.fail(e))?;
                 let existed = found.is_some();
@@ -392,6 +428,13 @@ impl Draft {
         self.builder.pin();
     }
 
+    /// Notes that the caller was given a copy of what it looked for, which no write changes. What it writes next is
+    /// likely to be where it looked.
+    #[inline(always)]
+    pub fn note_look(&mut self) {
+        self.builder.note_look();
+    }
+
     /// Returns whether anything is pinned.
     #[inline(always)]
     pub fn has_pinned(&self) -> bool {
@@ -448,13 +491,19 @@ impl Draft {
     }
 
     /// Applies the edits of a table to its tree.
+    #[inline(always)]
     pub fn flush<P: DraftPages>(&mut self, at: TableIndex, pages: &mut P) -> Result<()> {
         self.check_budget();
-        let table = &mut self.tables[at.0];
-        if !table.tree.edits.is_empty() {
-            let noted = table.note_last();
-            noted.map_err(|e| self.fail(e))?;
+        match self.tables[at.0].tree.edits.is_empty() {
+            true => Ok(()),
+            false => self.flush_edits(at, pages),
         }
+    }
+
+    #[inline(never)]
+    fn flush_edits<P: DraftPages>(&mut self, at: TableIndex, pages: &mut P) -> Result<()> {
+        let noted = self.tables[at.0].note_last();
+        noted.map_err(|e| self.fail(e))?;
         let flushed = self.builder.flush(&mut self.tables[at.0].tree, pages);
         flushed.map_err(|e| self.fail(e))
     }

@@ -2,7 +2,8 @@
 //! see that a dropped draft leaves no trace.
 
 use super::draft::Draft;
-use super::flush::{DraftPages, Edit};
+use super::draft_pages::DraftPages;
+use super::flush::Edit;
 use super::put::{Entry, PutMode};
 use super::unfinished::UnfinishedValues;
 use super::CommitMode;
@@ -84,6 +85,8 @@ fn commit(pager: &Arc<Pager>, entries: impl Iterator<Item = (Vec<u8>, Vec<u8>)>)
     let mode = CommitMode {
         durability: Durability::Full,
         wait: true,
+        folds: false,
+        same: false,
     };
     draft.commit(pages, UnfinishedValues::default(), mode).expect("commit")
 }
@@ -194,4 +197,15 @@ fn modes_and_appends_are_checked_over_flushed_and_pending_edits() {
     draft.push(main, edit, &mut NoPages(CommitId::MAX)).expect("push");
     assert!(draft.continues_append(TableId::MAIN, &numbered(11).0).is_some());
     assert!(draft.continues_append(TableId::MAIN, &numbered(10).0).is_none());
+}
+
+#[test]
+fn a_call_that_ends_half_done_spoils_the_draft_whatever_the_error_is() {
+    let pager = pager();
+    let snapshot = pager.begin_read().expect("a snapshot");
+    let (draft, _) = draft_on(&snapshot, 1 << 20);
+    draft.fail(Error::NotFound);
+    assert!(draft.check_usable().is_ok(), "an ordinary answer");
+    draft.fail_half_done(Error::NotFound);
+    assert!(matches!(draft.check_usable(), Err(Error::TxnFailed(_))));
 }

@@ -10,21 +10,22 @@
 //! Whether pages can be placed depends on the [`DraftPages`] that a flush is given: a draft without the write lock has
 //! nowhere to place them.
 
-use super::space_tree::read_zone;
+use super::draft_pages::DraftPages;
 use super::spare::Spare;
 use super::table::DraftTree;
 use super::write_set::WriteSet;
 use crate::error::{Error, Result};
-use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::PageSink;
 use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
 use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
-use crate::tree::write::at_position::{Edited, KeyEdit, Spot, Valid};
 use crate::tree::write::edits::Op;
 use crate::tree::write::emit::Emitter;
+use crate::tree::write::in_place;
 use crate::tree::write::range::KeyRange;
+use crate::tree::write::relocation::Relocation;
+use crate::tree::write::spot::{Edited, KeyEdit, Spot, Valid};
 use crate::tree::write::values::release_value;
 use crate::util::bytes::to_usize;
 use std::marker::PhantomData;
@@ -56,42 +57,6 @@ const AT_ONCE_PART: usize = 2;
 /// The number of pages that a range delete may drop unread beyond those of the database. It bounds the work on damaged
 /// trees that share pages.
 const DROPPED_SLACK: u64 = 1 << 32;
-
-/// The source from which a draft gets pages and to which it gives them back.
-pub trait DraftPages: PageSink {
-    /// Gets ready to place tree pages, and returns whether they can be placed now.
-    ///
-    /// # Errors
-    /// `Corrupt`, `Io`: the list of dead extents cannot be read.
-    fn prepare_to_place(&mut self) -> Result<bool>;
-
-    /// Returns how many pages live in the commit that the draft builds on, as far as that is known.
-    fn living_pages(&self) -> u64;
-
-    /// Says whether bytes of pages that this transaction wrote may be with the caller. As long as they may, pages that
-    /// it releases are not taken again.
-    fn keep_released(&mut self, keep: bool);
-}
-
-impl DraftPages for PageWriter {
-    /// Reads the dead extents of the zones that the pager wants to know, and returns true.
-    fn prepare_to_place(&mut self) -> Result<bool> {
-        for zone in self.zones_wanted() {
-            let root = self.tip().roots.space;
-            let dead = read_zone(&self.view(), &root, zone).map_err(|e| e.in_table(TableId::SPACE))?;
-            self.zone_loaded(zone, dead);
-        }
-        Ok(true)
-    }
-
-    fn living_pages(&self) -> u64 {
-        PageWriter::living_pages(self)
-    }
-
-    fn keep_released(&mut self, keep: bool) {
-        PageWriter::keep_released(self, keep);
-    }
-}
 
 /// An edit on its way into a write set.
 #[derive(Clone, Copy)]
@@ -153,6 +118,8 @@ pub(super) struct TreeBuilder {
     /// Whether bytes of private pages or logs were returned to the caller since the last write. They are pinned until
     /// the next one.
     pinned: bool,
+    /// Whether the transaction has looked since its last write, although it pinned nothing.
+    looked: bool,
     /// Whether what is pinned stays pinned although the transaction writes.
     pub(super) held: bool,
     /// The memory of logs that were flushed while bytes were pinned.
@@ -178,6 +145,7 @@ impl TreeBuilder {
             budget,
             collected: 0,
             pinned: false,
+            looked: false,
             held: false,
             pinned_logs: Vec::new(),
             version: Version::first(),
@@ -237,6 +205,17 @@ impl TreeBuilder {
         self.pinned = true;
     }
 
+    /// Notes that the transaction has looked, and got a copy of what it found.
+    pub(super) fn note_look(&mut self) {
+        self.looked = true;
+    }
+
+    /// Returns whether the transaction has looked since its last write. Transactions that only write never do.
+    #[inline(always)]
+    pub(super) fn has_looked(&self) -> bool {
+        self.looked || self.pinned
+    }
+
     /// Returns whether anything is pinned.
     #[inline(always)]
     pub(super) fn is_pinned(&self) -> bool {
@@ -268,6 +247,7 @@ impl TreeBuilder {
             false => tree.edits.push(edit.key, edit.op),
         }?;
         self.changed = true;
+        self.looked = false;
         self.unpin();
         Ok(())
     }
@@ -389,7 +369,7 @@ impl TreeBuilder {
     pub(super) fn edit_at<P: DraftPages>(
         &mut self,
         tree: &mut DraftTree,
-        spot: Spot<'_>,
+        mut spot: Spot<'_>,
         edit: KeyEdit<'_>,
         pages: &mut P,
     ) -> Result<Edited> {
@@ -398,7 +378,14 @@ impl TreeBuilder {
             return Ok(Edited::Refused(Valid::Positions));
         }
         self.pager.check_fork()?;
+        self.looked = false;
         self.unpin();
+        let edited = in_place::edit(&mut self.arena, &mut tree.root, &mut spot, edit);
+        if let Some(edited) = edited.map_err(|e| e.in_table(tree.table))? {
+            self.changed = true;
+            self.note_change(edited.still_valid());
+            return Ok(edited);
+        }
         pages.keep_released(false);
         let mut root = tree.root;
         let edited = self.apply(tree, false, pages).edit(&mut root, spot, edit);
@@ -503,6 +490,27 @@ impl TreeBuilder {
         Ok(before.saturating_sub(tree.root.ptr.entries))
     }
 
+    /// Moves pages of the tree from behind a frontier to free pages before it, as [`Apply::relocate`] does.
+    pub(super) fn relocate<P: DraftPages>(
+        &mut self,
+        tree: &mut DraftTree,
+        from: &mut Vec<u8>,
+        work: &mut Relocation,
+        pages: &mut P,
+    ) -> Result<()> {
+        self.pager.check_fork()?;
+        self.unpin();
+        pages.keep_released(self.pinned);
+        let moved = work.moved;
+        let relocated = self.apply(tree, false, pages).relocate(tree.root, from, work);
+        tree.root = relocated.map_err(|e| e.in_table(tree.table))?;
+        if work.moved != moved {
+            self.note_change(Valid::Nothing);
+            self.changed = true;
+        }
+        Ok(())
+    }
+
     /// Forgets the tree's edits without applying them, and gives back the pages of the long values that they would have
     /// put.
     pub(super) fn forget_edits<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
@@ -547,6 +555,11 @@ impl TreeBuilder {
         self.emitter.expect_pages(0, self.arena.len() as u64);
         self.emitter.leaves_are_fleeting();
         self.place_tree(space, pages)
+    }
+
+    /// Writes the pages that the emitter has queued, and gives back what is left of its runs.
+    pub(super) fn end_runs<P: DraftPages>(&mut self, pages: &mut P) -> Result<()> {
+        self.emitter.finish(&mut self.arena, pages)
     }
 
     /// Writes the pages that the emitter has queued, and leaves its memory and that of `edits` to the next transaction.

@@ -11,6 +11,14 @@
 //! | `at_once`    | edits that are made where somebody has just looked                        |
 //! | `unfinished` | values that are being written in parts                                    |
 //! | `flush`      | how write sets are applied to trees, in private pages                     |
+//! | `draft_pages` | where a draft gets its pages from                                         |
+//! | `snapshots`  | the list of snapshots, changed like a table                               |
+//! | `snapshot_changes` | what a draft knows of snapshots                                      |
+//! | `relocate`   | moving pages from the end of the file to free ones before it              |
+//! | `relocated_roots` | what it makes of the catalogue and the space tree                     |
+//! | `history`    | snapshots that commits record by themselves, and thinning                 |
+//! | `parked_search` | what is parked, found by who sees it and when it was written            |
+//! | `reap`       | what dropped snapshots have left in the space tree                        |
 //! | `commit`     | the order of a commit                                                     |
 //! | `space_tree` | the entries of the tree of dead extents                                   |
 //! | `pinned`     | bytes that were returned to the caller and must stay                      |
@@ -20,12 +28,20 @@
 mod at_once;
 mod commit;
 mod draft;
+mod draft_pages;
 #[cfg(test)]
 mod draft_test;
 mod flush;
+mod history;
 mod pages;
+mod parked_search;
 mod pinned;
 mod put;
+mod reap;
+mod relocate;
+mod relocated_roots;
+mod snapshot_changes;
+mod snapshots;
 mod space_tree;
 mod spare;
 mod table;
@@ -35,11 +51,16 @@ mod write_set;
 
 pub use commit::CommitMode;
 pub use draft::{Draft, TableIndex, WriteStat};
+pub use draft_pages::know_all_space;
 pub use flush::Edit;
 pub use pages::{Pages, SnapshotSource, TreeRef};
+#[cfg(feature = "internals")]
+pub use parked_search::search_count;
+pub use parked_search::ParkedSearch;
 pub use pinned::PinnedBytes;
 pub use put::{Entry, PutMode};
-pub use space_tree::DeadExtents;
+pub use relocate::{RelocateFrom, Relocated};
+pub use space_tree::{parked_end, DeadExtents};
 pub use table::DraftTable;
 pub use taken::TakenEntry;
 pub use unfinished::{UnfinishedValue, UnfinishedValues};

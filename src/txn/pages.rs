@@ -74,6 +74,10 @@ impl<'a> PageSource<'a> for Pages<'a> {
         self.view.will_read(runs);
     }
 
+    fn will_copy(&self, runs: &mut dyn Iterator<Item = Run>) {
+        self.view.will_copy(runs);
+    }
+
     #[inline(always)]
     fn leaf_hints(&self) -> Option<&'a LeafHints> {
         Some(self.leaf_hints)

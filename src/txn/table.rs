@@ -147,13 +147,37 @@ impl DraftTable {
         (self.is_changeable, self.record_changed) = (true, true);
     }
 
-    /// Returns whether the catalogue has to be changed for it. The root of the main table is not in there.
+    /// Returns whether the table is as `record` says, with the root `root` and without edits that wait.
+    pub fn is_as(&self, record: &TableRecord, root: &Root) -> bool {
+        self.tree.root == *root && self.tree.edits.is_empty() && self.is_described_as(record)
+    }
+
+    /// Returns whether all but the root is as `record` says.
+    pub fn is_described_as(&self, record: &TableRecord) -> bool {
+        (&self.name, &self.kind, &self.note) == (&record.name, &record.kind, &record.note)
+    }
+
+    /// Takes over name, kind and note of an earlier record of the table. The list of names is left as it is.
+    pub fn describe_as(&mut self, record: TableRecord) {
+        (self.name, self.kind, self.note) = (record.name, record.kind, record.note);
+        self.record_changed = true;
+    }
+
+    /// Returns whether the catalogue has to be changed for it. The roots of the main table and of the list of snapshots
+    /// are not in there.
     pub(super) fn is_changed(&self) -> bool {
         match self.dropped {
+            _ if self.tree.table == TableId::SNAPSHOTS => false,
             true => self.existed,
             false if self.tree.table == TableId::MAIN => self.record_changed,
             false => self.record_changed || self.tree.root != self.original,
         }
+    }
+
+    /// Returns whether the tree is placed with those of the tables. That of the list of snapshots waits for their
+    /// roots.
+    pub(super) fn is_placed_first(&self) -> bool {
+        !self.dropped && self.tree.table != TableId::SNAPSHOTS
     }
 
     /// Returns the record that the catalogue gets.

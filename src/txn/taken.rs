@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::page::key::KeyBuf;
 
-/// The entry that was taken last, for the caller to look at until the next write.
+/// The entry that was taken last, for the caller to look at until the next write. No write changes it but one that
+/// takes another entry, and such a write is given no bytes but the bounds of a range, which it copies first.
 #[derive(Default)]
 pub struct TakenEntry {
     /// Its key.
@@ -33,10 +34,5 @@ impl TakenEntry {
     /// Returns key and value.
     pub fn entry(&self) -> (&[u8], &[u8]) {
         (self.key.as_slice(), &self.value)
-    }
-
-    /// Returns whether `bytes` overlap the copy, which the next entry replaces.
-    pub fn holds(&self, bytes: &[u8]) -> bool {
-        self.key.overlaps(bytes) || self.value.as_ptr_range().contains(&bytes.as_ptr())
     }
 }

@@ -9,6 +9,7 @@
 
 use order::{Order, Word};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -79,21 +80,32 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Wakes threads that wait for what a [`Mutex`] protects to change.
+/// Wakes threads that wait for what a [`Mutex`] protects to change. Who wakes one must have made the change with the
+/// lock held.
 #[derive(Debug, Default)]
-pub struct Condvar(std::sync::Condvar);
+pub struct Condvar {
+    inner: std::sync::Condvar,
+    /// How many wait. To wake is a system call even if nobody does, and most writers are alone. Threads are counted
+    /// with the lock held, so whoever does not see the change yet is seen by the one who made it.
+    waiting: AtomicUsize,
+}
 
 impl Condvar {
     /// Returns one for which nobody waits.
     pub const fn new() -> Condvar {
-        Condvar(std::sync::Condvar::new())
+        Condvar {
+            inner: std::sync::Condvar::new(),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// Gives the lock back, waits to be woken, and takes the lock again.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let MutexGuard { order, inner } = guard;
         let word = order.end();
-        let inner = self.0.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Relaxed);
+        let inner = self.inner.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Relaxed);
         let order = word.follow();
         MutexGuard { order, inner }
     }
@@ -102,20 +114,24 @@ impl Condvar {
     pub fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, most: Duration) -> MutexGuard<'a, T> {
         let MutexGuard { order, inner } = guard;
         let word = order.end();
-        let waited = self.0.wait_timeout(inner, most);
+        self.waiting.fetch_add(1, Relaxed);
+        let waited = self.inner.wait_timeout(inner, most);
         let inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        self.waiting.fetch_sub(1, Relaxed);
         let order = word.follow();
         MutexGuard { order, inner }
     }
 
     /// Wakes one of those who wait.
     pub fn notify_one(&self) {
-        self.0.notify_one();
+        if self.waiting.load(Relaxed) > 0 {
+            self.inner.notify_one();
+        }
     }
 
     /// Wakes all who wait.
     pub fn notify_all(&self) {
-        self.0.notify_all();
+        self.inner.notify_all();
     }
 }
 
@@ -181,5 +197,39 @@ mod order {
         fn drop(&mut self) {
             self.0 .0.fetch_add(1, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::thread;
+
+    #[test]
+    fn who_waits_is_woken() {
+        const TURNS: usize = 20_000;
+        let (turn, changed) = (Mutex::new(0), Condvar::new());
+        thread::scope(|scope| {
+            for mine in 0..2 {
+                let (turn, changed) = (&turn, &changed);
+                scope.spawn(move || {
+                    for i in 0..TURNS {
+                        let mut now = turn.lock();
+                        while *now % 2 != mine {
+                            // Neither wait ends by itself in time.
+                            now = match i % 2 {
+                                0 => changed.wait(now),
+                                _ => changed.wait_for(now, Duration::MAX),
+                            };
+                        }
+                        *now += 1;
+                        drop(now);
+                        changed.notify_one();
+                    }
+                });
+            }
+        });
+        assert_eq!((*turn.lock(), changed.waiting.load(SeqCst)), (2 * TURNS, 0));
     }
 }

@@ -5,6 +5,7 @@
 //! | `atomic`   | the atomic integers that processes share                                   |
 //! | `bytes`    | little-endian integers inside byte slices, and comparisons of byte strings |
 //! | `checksum` | the checksum of pages, records and slots, CRC-32C                          |
+//! | `date`     | dates of the calendar                                                      |
 //! | `hash`     | the hash of a key                                                          |
 //! | `lock`     | locks that a panic does not poison, and that allocate nothing              |
 //! | `memory`   | whether memory is short                                                    |
@@ -16,6 +17,7 @@
 pub mod atomic;
 pub mod bytes;
 mod checksum;
+pub mod date;
 pub mod hash;
 pub mod lock;
 pub mod memory;

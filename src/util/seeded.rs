@@ -36,6 +36,38 @@ pub enum Bug {
     GoBack,
     /// The sync after one whose leader died is trusted without looking for the commit on the disk.
     BelieveAfterDeath,
+    /// What snapshots hold is reused (I-20).
+    ReuseSnapshots,
+    /// A snapshot is opened by a list that is not the newest any more (I-22).
+    TrustOldList,
+    /// What nobody recorded sees is taken out of what is parked, and put nowhere (I-24).
+    ForgetReaped,
+    /// The record of a dropped snapshot goes before the drop is durable (I-25).
+    ForgetUndurable,
+    /// Only what is parked under a dropped snapshot itself is looked for, and not what was parked for younger ones.
+    ReapLittle,
+    /// What belongs to no state of the database is reused although a reader looks at it (I-20).
+    ReuseOwn,
+    /// What a dropped snapshot held is reused before the drop is durable (I-20).
+    DropUndurable,
+    /// What a transaction has taken is held by readers that begin before a zone with it is loaded (I-3).
+    HoldTaken,
+    /// A writer goes by the length that the file had before another process cut it (I-30).
+    ForgetCuts,
+    /// The file is cut before the commit that shrank is durable (I-30).
+    CutUndurable,
+    /// The file is cut while readers may reach behind its end (I-30).
+    CutUnderReaders,
+    /// A commit records no snapshot although the policy has one due.
+    RecordNone,
+    /// Of what stays, the oldest snapshot is dropped as well.
+    ThinOneMore,
+    /// The policy drops snapshots that are to be kept.
+    DropKept,
+    /// The policy drops snapshots although the clock was set back.
+    TrustClock,
+    /// A snapshot that a commit records is to be kept because another one of its state is.
+    TakeOverKeep,
     /// A transaction can be committed although one of its calls failed halfway.
     CommitFailed,
     /// A put panics.

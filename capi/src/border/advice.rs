@@ -47,7 +47,18 @@ fn after_other(name: &[u8], error: &Error) -> &'static str {
         Error::FileExists(_) if copies => "give KV_JOB_OVERWRITE to replace it, or another name",
         Error::FileExists(_) => "open it without KV_OPEN_NEW, or choose another name",
         Error::Exists(_) if name.starts_with(b"kv_table") => "open it without KV_TABLE_NEW, or choose another name",
+        Error::Exists(_) if name.starts_with(b"kv_snapshot") => {
+            "give KV_SNAPSHOT_REPLACE to replace it, or choose another name"
+        }
+        Error::Exists(_) if name == b"kv_revert" => {
+            "rename or drop that one, or go back with all tables"
+        }
         Error::Exists(_) => "put without KV_NO_OVERWRITE to replace its value",
+        // What else is wrong with a call on a snapshot is said on this side of the border.
+        Error::Invalid(_) if name == b"kv_snapshot_thin" => "",
+        Error::Invalid(_) if name.starts_with(b"kv_snapshot_") || name == b"kv_stat_snapshot" => {
+            "give 1 to 512 bytes, of which the first is another one"
+        }
         // Without one of these flags, a file that is missing is made if its directory is there.
         Error::NoFile(missing) if opens && missing.is_empty() && error.raw_os_error() == Some(libc::ENOENT) => {
             "look whether the path is right; to create the file, open it without KV_OPEN_EXISTING or KV_OPEN_READ_ONLY, \
@@ -83,6 +94,9 @@ fn after_other(name: &[u8], error: &Error) -> &'static str {
         Error::NoMemoryFor(_) => "raise the limit, end transactions or close databases, and repeat",
         Error::Cancelled if copies || name.ends_with(b"check") => {
             "the progress function, another callback or kv_interrupt asked to stop; nothing was left half-done"
+        }
+        Error::Cancelled if name == b"kv_compact" => {
+            "the progress function, kv_interrupt or kv_close asked to stop; what was given back stays so"
         }
         Error::Cancelled => "kv_interrupt or kv_close ended the wait; nothing was changed",
         Error::TooBig { what: "value", .. } => "split it, or store a shorter one",

@@ -23,6 +23,7 @@ impl Given {
     pub(crate) const KEY: Given = Given::bytes("key", kv_engine::KEY_MAX as u64);
     pub(crate) const VALUE: Given = Given::bytes("value", kv_engine::VALUE_MAX);
     pub(crate) const NAME: Given = Given::bytes("name", kv_engine::NAME_MAX as u64);
+    pub(crate) const SNAPSHOT: Given = Given::bytes("begin: `snapshot`", kv_engine::NAME_MAX as u64);
     pub(crate) const NOTE: Given = Given::bytes("note", kv_engine::NOTE_MAX as u64);
     pub(crate) const FROM: Given = Given::bytes("range: key `from`", kv_engine::KEY_MAX as u64);
     pub(crate) const TO: Given = Given::bytes("range: key `to`", kv_engine::KEY_MAX as u64);
@@ -292,11 +293,16 @@ fn is_plausible(size: usize, least: usize) -> bool {
     (least..=LARGEST).contains(&size) && size % 4 == 0
 }
 
-/// Refuses a struct whose size cannot be right, and says by which constant it is set. The types are called as in C.
+/// Returns the name of a struct in C.
+fn name_of<T>() -> &'static str {
+    let path = std::any::type_name::<T>();
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// Refuses a struct whose size cannot be right, and says by which constant it is set.
 #[cold]
 fn no_size<T>(size: usize) -> Failure {
-    let path = std::any::type_name::<T>();
-    let name = path.rsplit("::").next().unwrap_or(path);
+    let name = name_of::<T>();
     let what = match size {
         0 => "is not set".to_string(),
         size => format!("is {size}, which is the size of no version of it"),
@@ -335,28 +341,60 @@ pub(crate) unsafe fn options<T: Growing>(pointer: *const T) -> Outcome<T> {
     Ok(value)
 }
 
+/// Refuses a struct to be filled that is not there.
+#[cold]
+fn no_struct<T>() -> Failure {
+    let name = name_of::<T>();
+    let message = format!("the {name} to be filled is NULL; give it the address of a struct");
+    Failure::Here(KV_INVALID, message.into())
+}
+
+/// Where a report goes: a struct of the caller whose size was checked. It is written at the end of a successful call.
+pub(crate) struct ReportOut<T> {
+    struct_of_caller: NonNull<T>,
+    size: usize,
+}
+
+impl<T: Growing> ReportOut<T> {
+    /// Fills the report, as far as the caller knows the struct; what only the caller knows becomes zero.
+    pub(crate) fn set(&self, value: T) {
+        let known = self.size.min(size_of::<T>());
+        // SAFETY: both structs span `known` bytes, and the caller's spans `size` writable ones until the call ends, as
+        // the caller of `report_out` promised; the size field itself is left alone.
+        unsafe {
+            let (from, to) = (
+                (&raw const value).cast::<u8>(),
+                self.struct_of_caller.as_ptr().cast::<u8>(),
+            );
+            std::ptr::copy_nonoverlapping(from.add(4), to.add(4), known - 4);
+            std::ptr::write_bytes(to.add(known), 0, self.size - known);
+        }
+    }
+}
+
+/// Returns where a report of the caller goes, for a call that must not begin if it cannot be filled.
+///
+/// # Safety
+/// `pointer` is NULL or points to as many bytes as its first field says, which are writable until the call ends.
+pub(crate) unsafe fn report_out<T: Growing>(pointer: *mut T) -> Outcome<ReportOut<T>> {
+    let Some(struct_of_caller) = NonNull::new(pointer) else {
+        return Err(no_struct::<T>());
+    };
+    // SAFETY: not NULL, and every Growing struct starts with its size.
+    let size = unsafe { pointer.cast::<u32>().read() } as usize;
+    match is_plausible(size, 8) {
+        true => Ok(ReportOut { struct_of_caller, size }),
+        false => Err(no_size::<T>(size)),
+    }
+}
+
 /// Fills a report of the caller, as far as the caller knows the struct; what only the caller knows becomes zero.
 ///
 /// # Safety
 /// `pointer` is NULL or points to as many writable bytes as its first field says.
 pub(crate) unsafe fn report<T: Growing>(pointer: *mut T, value: T) -> Outcome {
-    if pointer.is_null() {
-        return Err(Failure::invalid(
-            "the report to be filled is NULL; give it the address of a struct",
-        ));
-    }
-    // SAFETY: not NULL, and every Growing struct starts with its size.
-    let size = unsafe { pointer.cast::<u32>().read() } as usize;
-    if !is_plausible(size, 8) {
-        return Err(no_size::<T>(size));
-    }
-    let known = size.min(size_of::<T>());
-    // SAFETY: both structs span `known` bytes and the caller's spans `size`; the size field itself is left alone.
-    unsafe {
-        let (from, to) = ((&raw const value).cast::<u8>(), pointer.cast::<u8>());
-        std::ptr::copy_nonoverlapping(from.add(4), to.add(4), known - 4);
-        std::ptr::write_bytes(to.add(known), 0, size - known);
-    }
+    // SAFETY: passed on.
+    unsafe { report_out(pointer)? }.set(value);
     Ok(())
 }
 

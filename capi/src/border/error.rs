@@ -381,7 +381,8 @@ impl Last {
 /// It is missing if no file is in question or if the handle is not open. Names, keys and paths are printable: line
 /// breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are not UTF-8 as \xNN, and a backslash as two; of
 /// long ones only a part is shown. The words may change in later versions, so programs look at the status and at
-/// kv_error_detail(). KV_NOTFOUND has no message of its own, because it happens in loops.
+/// kv_error_detail(). KV_NOTFOUND has no message of its own, because it happens in loops, unless a snapshot was not
+/// found.
 ///
 /// Bindings whose tasks move between threads must read the message before they give up the thread.
 ///

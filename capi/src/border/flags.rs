@@ -105,6 +105,20 @@ pub const KV_JOB_COMPACT: u32 = 0x0800_0000;
 /// replaced itself; devices, pipes, directories and the like never are. @ingroup kv_maintenance
 pub const KV_JOB_OVERWRITE: u32 = 0x1000_0000;
 
+/// kv_snapshot_options.flags: a snapshot of this name is dropped, if there is one. Without the flag,
+/// kv_snapshot_create() returns KV_EXISTS then. @ingroup kv_snapshots
+pub const KV_SNAPSHOT_REPLACE: u32 = 0x2000_0000;
+/// kv_snapshot_options.flags and kv_snapshot_stat.flags: the snapshot cannot be dropped or replaced before
+/// kv_snapshot_keep() takes this back. @ingroup kv_snapshots
+pub const KV_SNAPSHOT_KEEP: u32 = 0x4000_0000;
+/// kv_snapshot_options.flags and kv_snapshot_stat.flags: it is a mark, which keeps nothing. It cannot be read, but
+/// kv_snapshot_ranges() tells which ranges of keys have changed since. Excludes KV_SNAPSHOT_KEEP and KV_SNAPSHOT_YIELD.
+/// @ingroup kv_snapshots
+pub const KV_SNAPSHOT_MARK: u32 = 0x8000_0000;
+/// kv_snapshot_options.flags and kv_snapshot_stat.flags: the snapshot becomes a mark when the policy of the file says
+/// so (kv_retention.yield_after, yield_pages), but not while it has KV_SNAPSHOT_KEEP. @ingroup kv_snapshots
+pub const KV_SNAPSHOT_YIELD: u32 = 0x80;
+
 /// Makes a table of constants and their names.
 macro_rules! named {
     ($($name:ident),* $(,)?) => { &[$(($name, stringify!($name))),*] };
@@ -147,10 +161,14 @@ const NAMED: &[(u32, &str)] = named![
     KV_JOB_CHECK_SPACE,
     KV_JOB_COMPACT,
     KV_JOB_OVERWRITE,
+    KV_SNAPSHOT_REPLACE,
+    KV_SNAPSHOT_KEEP,
+    KV_SNAPSHOT_MARK,
+    KV_SNAPSHOT_YIELD,
 ];
 
 /// The lowest flag. Kinds and choices are numbers below it.
-const FIRST_FLAG: u32 = KV_NO_OVERWRITE;
+const FIRST_FLAG: u32 = KV_SNAPSHOT_YIELD;
 
 /// Refuses flags that are not among `all`, which are those that a call knows.
 #[inline]
@@ -206,7 +224,7 @@ fn names(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::KV_TABLES;
+    use crate::snapshot::KV_SNAPSHOTS;
 
     fn message(failure: Outcome) -> String {
         match failure {
@@ -218,7 +236,7 @@ mod tests {
     #[test]
     fn no_two_constants_share_a_value_or_a_bit() {
         for (i, (a, name)) in NAMED.iter().enumerate() {
-            assert!(u64::from(*a) > KV_TABLES + 1, "{name} looks like a table");
+            assert!(u64::from(*a) > KV_SNAPSHOTS, "{name} looks like a table");
             for (b, other) in &NAMED[i + 1..] {
                 assert_ne!(a, b, "{name} and {other}");
                 let both_are_flags = *a >= FIRST_FLAG && *b >= FIRST_FLAG;

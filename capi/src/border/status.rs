@@ -15,7 +15,8 @@ pub type kv_status = i32;
 /// Success. @ingroup kv_errors
 pub const KV_OK: kv_status = 0;
 
-/// Expected: there is no such entry, no entry at this place, or no further one in the range. @ingroup kv_errors
+/// Expected: there is no such entry, no entry at this place, no further one in the range, or no such snapshot.
+/// @ingroup kv_errors
 pub const KV_NOTFOUND: kv_status = -1;
 /// Expected: the key, name or file exists already. @ingroup kv_errors
 pub const KV_EXISTS: kv_status = -2;

@@ -33,6 +33,14 @@ pub struct kv_cursor {
     _private: [u8; 0],
 }
 
+/// The difference of two states of a database. A kv_diff is used by one thread at a time, though not always by the same
+/// one.
+///
+/// @ingroup kv_differences
+pub struct kv_diff {
+    _private: [u8; 0],
+}
+
 /// A value that is being written in parts. A kv_writer is used by one thread at a time, though not always by the same
 /// one.
 ///
@@ -154,7 +162,8 @@ impl kv_slice {
         unsafe { arg::bytes(self.data, self.len, given) }
     }
 
-    fn unused(&self) -> bool {
+    /// Returns whether it is as KV_..._INIT leaves it.
+    pub(crate) fn unused(&self) -> bool {
         self.data.is_null() && self.len == 0
     }
 }

@@ -5,7 +5,7 @@
 //! message.
 
 use crate::border::error::{About, Remembered};
-use crate::border::status::Failure;
+use crate::border::status::{Failure, KV_BAD_HANDLE};
 use crate::handle::objects::{DbHandle, Object, HANDLES};
 use crate::handle::token::{Kind, Token};
 use std::borrow::Cow;
@@ -55,6 +55,19 @@ pub(crate) fn of_database(failure: Failure, database: Token) -> Failure {
     }
 }
 
+/// Names the parameter in the refusal of a transaction, for calls that take two of them.
+#[cold]
+pub(crate) fn of_parameter(failure: Failure, name: &str) -> Failure {
+    match failure {
+        Failure::Refused(handle, wanted) => {
+            let why = why_refused(handle, wanted);
+            Failure::Here(KV_BAD_HANDLE, format!("`{name}`: {why}").into())
+        }
+        Failure::Here(status, message) => Failure::Here(status, format!("`{name}`: {message}").into()),
+        other => other,
+    }
+}
+
 /// Gives the path of the database that a handle belongs to to `write`, if it can be had at once.
 fn with_path(handle: Token, write: &mut dyn FnMut(&[u8])) {
     let database = HANDLES.root(handle);
@@ -80,6 +93,12 @@ fn why_refused(handle: usize, wanted: u8) -> Cow<'static, str> {
     }
     let here = match HANDLES.kind_of(token) {
         Ok(kind) => kind,
+        Err(true) if wanted == Kind::Diff => {
+            let text =
+                "bad handle: it was closed, or one of its transactions has ended, before this call; a difference ends \
+                        with the first of its two transactions";
+            return Cow::Borrowed(text);
+        }
         Err(true) => {
             let text = "bad handle: it was closed, or has ended, before this call; use a handle only until then";
             return Cow::Borrowed(text);
@@ -94,11 +113,11 @@ fn why_refused(handle: usize, wanted: u8) -> Cow<'static, str> {
     };
     let (other, _) = here.type_and_maker();
     match here {
-        Kind::RetiredRead | Kind::RetiredCursor => format!(
+        Kind::RetiredRead | Kind::RetiredCursor | Kind::RetiredDiff => format!(
             "bad handle: the database of this {other} was closed; nothing can be done with it but to end the transaction"
         )
         .into(),
-        Kind::Closing | Kind::Free => "bad handle: another thread is closing it; use a handle only until then".into(),
+        Kind::Closing | Kind::Retiring | Kind::Free => "bad handle: another thread is closing it; use a handle only until then".into(),
         _ if other == name => "bad handle: another thread closed it, or made it, during this call".into(),
         _ => format!("bad handle: it is a {other}; give a {name}, as {maker}() answers it").into(),
     }

@@ -23,11 +23,19 @@ pub(crate) struct Table<T: 'static> {
 pub(crate) struct Slot<T> {
     pub(super) state: AtomicU64,
     pub(super) object: UnsafeCell<T>,
-    /// Token of the database (of a transaction) or of the transaction (of a cursor or writer).
+    /// Token of the database (of a transaction) or of the transaction (of a cursor or writer; the later one of a
+    /// difference).
     parent: AtomicUsize,
-    /// The thread that used it last (write transactions only).
+    /// The thread that used it last (write transactions and cursors only).
     thread: AtomicUsize,
-    /// Index among the parent's children; guarded by the lock of the parent's `children`.
+    /// How many uses in a row that thread has made by compare-and-swap.
+    pub(super) uses: AtomicU32,
+    /// The only thread that may own the slot's handles, see `owned`; 0: there is none yet.
+    pub(super) owner: AtomicUsize,
+    /// 1 while a call of the owner has the object; only the owner writes it.
+    pub(super) inside: AtomicU64,
+    /// Index among the parent's children, guarded by the lock of the parent's `children`. A difference has two parents:
+    /// this is its index among the children of one of them, and a hint only.
     pub(super) index_in_parent: AtomicU32,
     /// The cursors and writers of a transaction.
     children: Mutex<Children>,
@@ -38,8 +46,8 @@ pub(crate) struct Slot<T> {
 }
 
 // SAFETY: `object` is reached only through the guards in `slots`: by one call alone (`Exclusive`, `Closing`: BUSY is
-// set and no use is counted), which needs T: Send; or by several through `Shared` and `Slot::of_locked_child`. The
-// kinds that are shared so hold objects that are Sync, which `objects` asserts.
+// set and no use is counted, or the owner is inside), which needs T: Send; or by several through `Shared` and
+// `Slot::of_locked_child`. The kinds that are shared so hold objects that are Sync, which `objects` asserts.
 unsafe impl<T: Send> Sync for Slot<T> {}
 
 /// The children of a transaction.
@@ -79,6 +87,9 @@ impl<T> Slot<T> {
             object: UnsafeCell::new(object),
             parent: AtomicUsize::new(0),
             thread: AtomicUsize::new(0),
+            uses: AtomicU32::new(0),
+            owner: AtomicUsize::new(0),
+            inside: AtomicU64::new(0),
             index_in_parent: AtomicU32::new(0),
             children: Mutex::default(),
             child_count: AtomicU32::new(0),
@@ -106,6 +117,7 @@ impl<T> Slot<T> {
     #[inline(always)]
     pub(crate) fn set_thread(&self, thread: usize) {
         self.thread.store(thread, Relaxed);
+        self.uses.store(0, Relaxed);
     }
 
     /// Returns the list of children, locked.

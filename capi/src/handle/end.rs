@@ -2,9 +2,9 @@
 
 use crate::border::process;
 use crate::border::status::{Failure, Outcome, KV_BUSY};
+use crate::handle::backoff::Backoff;
 use crate::handle::children::{close_children, retire_children};
 use crate::handle::objects::{mixed_up, Closing, Object, WriteHandle, HANDLES};
-use crate::handle::slots::Backoff;
 use crate::handle::token::{Kind, Kinds, Token};
 use std::sync::PoisonError;
 
@@ -67,7 +67,7 @@ pub(crate) fn end_transactions(db: Token) {
         for token in open {
             any = true;
             if HANDLES.is(token, Kind::Read) {
-                if let Ok(reader) = HANDLES.close(token, Kinds::of(&[Kind::Read])) {
+                if let Ok(reader) = HANDLES.close_to_retire(token, Kind::Read) {
                     retire_children(reader.slot);
                     reader.retire(Kind::RetiredRead);
                 }

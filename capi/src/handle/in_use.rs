@@ -1,13 +1,15 @@
 //! From a handle to the engine's object, for the time of one call.
 
 use crate::border::status::{Failure, Outcome, KV_READ_ONLY};
-use crate::border::types::{kv_cursor, kv_db, kv_txn, kv_writer};
+use crate::border::types::{kv_cursor, kv_db, kv_diff, kv_txn, kv_writer};
+use crate::handle::about::of_parameter;
 use crate::handle::objects::{
-    CursorHandle, DbHandle, Exclusive, ReadHandle, Shared, Slot, WriteHandle, WriterHandle, HANDLES, ROOMS,
+    CursorHandle, DbHandle, DiffHandle, DiffParent, Exclusive, ReadHandle, Shared, Slot, WriteHandle, WriterHandle,
+    HANDLES,
 };
 use crate::handle::token::{Kind, Token};
 use kv_engine::Error;
-use kv_engine::{ReadTxn, Reader, WriteTxn};
+use kv_engine::{Difference, ReadTxn, Reader, WriteTxn};
 
 /// A database in use by this call.
 pub(crate) struct DbUse(Shared);
@@ -48,6 +50,14 @@ impl TxnUse {
         }
     }
 
+    /// Does as [`TxnUse::of`] for a call that takes long: others who use a transaction that reads do not wait.
+    pub(crate) fn of_long(handle: *const kv_txn) -> Outcome<TxnUse> {
+        match HANDLES.share_long(Token::of(handle), Kind::Read) {
+            Ok(shared) => Ok(TxnUse::Read(ReadUse(shared))),
+            Err(failure) => TxnUse::of_write(handle, failure),
+        }
+    }
+
     #[inline(never)]
     fn of_write(handle: *const kv_txn, failure: Failure) -> Outcome<TxnUse> {
         if HANDLES.is(Token::of(handle), Kind::Write) {
@@ -74,6 +84,14 @@ impl TxnUse {
             TxnUse::Read(read) => read.0.slot,
             TxnUse::Write(write) => write.0.slot,
         }
+    }
+
+    /// Returns the transaction for a call that compares it with another.
+    fn state(&mut self) -> Outcome<TxnState<'_>> {
+        Ok(match self {
+            TxnUse::Read(read) => TxnState::Read(&read.get()?.txn),
+            TxnUse::Write(write) => TxnState::Write(write.get()?),
+        })
     }
 }
 
@@ -120,10 +138,7 @@ impl WriteUse {
     #[inline(always)]
     pub(crate) fn of(handle: *const kv_txn) -> Outcome<WriteUse> {
         match HANDLES.lock(Token::of(handle), Kind::Write) {
-            Ok(locked) => {
-                locked.slot.set_thread(this_thread());
-                Ok(WriteUse(locked))
-            }
+            Ok(locked) => Ok(WriteUse(locked)),
             Err(failure) => Err(not_writing(handle, failure)),
         }
     }
@@ -131,9 +146,7 @@ impl WriteUse {
     /// Does as [`WriteUse::of`] if no other call uses the transaction; `None` says nothing about why.
     #[inline(always)]
     fn uncontended(handle: *const kv_txn) -> Option<WriteUse> {
-        let locked = HANDLES.lock_uncontended(Token::of(handle), Kind::Write)?;
-        locked.slot.set_thread(this_thread());
-        Some(WriteUse(locked))
+        HANDLES.lock_uncontended(Token::of(handle), Kind::Write).map(WriteUse)
     }
 
     #[inline(always)]
@@ -144,13 +157,6 @@ impl WriteUse {
     pub(crate) fn slot(&self) -> &'static Slot {
         self.0.slot
     }
-}
-
-/// Returns the number of this thread.
-#[inline(always)]
-pub(crate) fn this_thread() -> usize {
-    // SAFETY: pthread_self has no conditions.
-    unsafe { libc::pthread_self() as usize }
 }
 
 /// Tells why a transaction cannot be written to: `failure`, unless it reads.
@@ -175,21 +181,7 @@ pub(crate) fn write_bytes<T, const N: usize>(
     given: [&[u8]; N],
     verb: impl FnOnce(&mut WriteTxn, [&[u8]; N]) -> Result<T, Error>,
 ) -> Outcome<T> {
-    let mut usage = WriteUse::of(handle)?;
-    let write = usage.get()?;
-    const { assert!(N <= ROOMS) }
-    let (mut rooms, mut used) = (None, given);
-    if write.has_returned() {
-        let rooms = rooms.insert(write.take_rooms());
-        for (room, bytes) in rooms.iter_mut().zip(&mut used) {
-            *bytes = write.apart(bytes, room)?;
-        }
-    }
-    let answer = write.work(|txn| verb(txn, used));
-    if let Some(rooms) = rooms {
-        write.keep_rooms(rooms);
-    }
-    answer
+    WriteUse::of(handle)?.get()?.work_with(given, verb)
 }
 
 /// A cursor in use by this call, with its transaction.
@@ -260,6 +252,120 @@ impl CursorUse {
                 "this is a cursor of a read transaction; begin one with KV_WRITE",
             )),
         }
+    }
+}
+
+/// Two transactions in use by this call, whose states it compares.
+pub(crate) struct TwoTxns {
+    before: TxnUse,
+    after: TxnUse,
+    tokens: [Token; 2],
+}
+
+impl TwoTxns {
+    /// Takes both transactions into use. They may be one, if it reads. Nobody who uses one that reads waits for this
+    /// call, so two calls that take the same two in different orders do not wait for each other.
+    pub(crate) fn of(before: *const kv_txn, after: *const kv_txn) -> Outcome<TwoTxns> {
+        let first = TxnUse::of_long(before).map_err(|failure| of_parameter(failure, "before"))?;
+        if matches!(first, TxnUse::Write(_)) && std::ptr::eq(before, after) {
+            return Err(Failure::invalid(
+                "before and after: they are one write transaction; give a read transaction of an earlier commit as before",
+            ));
+        }
+        Ok(TwoTxns {
+            before: first,
+            after: TxnUse::of_long(after).map_err(|failure| of_parameter(failure, "after"))?,
+            tokens: [before, after].map(Token::of),
+        })
+    }
+
+    /// Runs a call of the engine that reads both.
+    pub(crate) fn read<T>(
+        &mut self,
+        verb: impl FnOnce(&mut dyn Reader, &mut dyn Reader) -> Result<T, Error>,
+    ) -> Outcome<T> {
+        read_two(self.before.state()?, self.after.state()?, verb)
+    }
+
+    /// Returns what stands behind the handle of a difference of these two.
+    pub(crate) fn diff(&self, difference: Difference) -> DiffHandle {
+        let parent = |usage: &TxnUse, token| DiffParent {
+            token,
+            slot: usage.slot(),
+            writes: matches!(usage, TxnUse::Write(_)),
+        };
+        DiffHandle {
+            difference,
+            before: parent(&self.before, self.tokens[0]),
+            after: parent(&self.after, self.tokens[1]),
+        }
+    }
+}
+
+/// One of two transactions whose states a call compares.
+enum TxnState<'a> {
+    Read(&'a ReadTxn),
+    Write(&'a mut WriteHandle),
+}
+
+/// Runs a call of the engine that reads two transactions.
+fn read_two<T>(
+    before: TxnState<'_>,
+    after: TxnState<'_>,
+    verb: impl FnOnce(&mut dyn Reader, &mut dyn Reader) -> Result<T, Error>,
+) -> Outcome<T> {
+    match (before, after) {
+        (TxnState::Read(mut before), TxnState::Read(mut after)) => Ok(verb(&mut before, &mut after)?),
+        (TxnState::Read(mut before), TxnState::Write(after)) => after.work(|after| verb(&mut before, after)),
+        (TxnState::Write(before), TxnState::Read(mut after)) => before.work(|before| verb(before, &mut after)),
+        (TxnState::Write(_), TxnState::Write(_)) => Err(Failure::invalid(
+            "before and after: both are write transactions, so they are of different databases; give two of one database, \
+             of which one reads",
+        )),
+    }
+}
+
+/// A difference in use by this call, with its transactions.
+pub(crate) struct DiffUse(Exclusive);
+
+impl DiffUse {
+    /// Takes the difference into use; `KV_BUSY` if another call uses it.
+    pub(crate) fn of(handle: *mut kv_diff) -> Outcome<DiffUse> {
+        HANDLES.lock(Token::of(handle), Kind::Diff).map(DiffUse)
+    }
+
+    /// Runs a call of the engine on the difference and its transactions; `KV_BUSY` if another call uses one that
+    /// writes.
+    pub(crate) fn work<T>(
+        &mut self,
+        verb: impl FnOnce(&mut Difference, &mut dyn Reader, &mut dyn Reader) -> Result<T, Error>,
+    ) -> Outcome<T> {
+        let DiffHandle {
+            difference,
+            before,
+            after,
+        } = self.0.object().diff()?;
+        let (mut of_before, mut of_after) = (writing_parent(before)?, writing_parent(after)?);
+        let before = parent_state(before, &mut of_before)?;
+        let after = parent_state(after, &mut of_after)?;
+        read_two(before, after, |before, after| verb(difference, before, after))
+    }
+}
+
+/// Takes the transaction of a difference into use, if it writes.
+fn writing_parent(parent: &DiffParent) -> Outcome<Option<WriteUse>> {
+    match parent.writes {
+        true => WriteUse::of(parent.token.handle()).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Returns the transaction of a difference that this call has locked.
+fn parent_state<'a>(parent: &DiffParent, writing: &'a mut Option<WriteUse>) -> Outcome<TxnState<'a>> {
+    match writing {
+        Some(write) => Ok(TxnState::Write(write.get()?)),
+        // SAFETY: this call has locked a child of that slot, registered there until it is closed.
+        None => Ok(TxnState::Read(&unsafe { parent.slot.of_locked_child() }.read()?.txn)),
     }
 }
 

@@ -4,6 +4,8 @@
 //! |-----------------|------------------------------------------------------------------------------------|
 //! | `token`         | the words of a handle: its token, and the state of its slot                        |
 //! | `chunks`        | where slots lie, for objects of any type                                           |
+//! | `owned`         | handles that one thread takes without a compare-and-swap                           |
+//! | `backoff`       | waiting for another thread that will be done soon                                  |
 //! | `slots`         | how a call gets at the object of a slot: shared, alone, or to close it             |
 //! | `keys`          | keys that a cursor has answered                                                    |
 //! | `stale_readers` | telling the caller of readers that hold back space                                 |
@@ -16,12 +18,14 @@
 //! A file uses those above it in this table, and none below.
 
 pub(crate) mod about;
+pub(crate) mod backoff;
 pub(crate) mod children;
 pub(crate) mod chunks;
 pub(crate) mod end;
 pub(crate) mod in_use;
 pub(crate) mod keys;
 pub(crate) mod objects;
+pub(crate) mod owned;
 pub(crate) mod slots;
 pub mod stale_readers;
 pub(crate) mod token;

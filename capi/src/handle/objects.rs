@@ -4,9 +4,10 @@ use crate::border::memory;
 use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE};
 use crate::handle::keys::Keys;
 use crate::handle::stale_readers::StaleReaders;
+use crate::handle::token::Token;
 use crate::handle::{chunks, slots};
 use kv_engine::Error;
-use kv_engine::{Cursor, Db, ReadTxn, ValueWriter, WriteTxn};
+use kv_engine::{Cursor, Db, Difference, ReadTxn, ValueWriter, WriteTxn};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,6 +38,7 @@ pub(crate) enum Object {
     Read(ReadHandle),
     Write(Box<WriteHandle>),
     Cursor(Box<CursorHandle>),
+    Diff(Box<DiffHandle>),
     Writer(Box<WriterHandle>),
     Buf(BufHandle),
 }
@@ -90,6 +92,14 @@ impl Object {
     pub(crate) fn cursor(&mut self) -> Outcome<&mut CursorHandle> {
         match self {
             Object::Cursor(cursor) => Ok(cursor),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// Returns the difference.
+    pub(crate) fn diff(&mut self) -> Outcome<&mut DiffHandle> {
+        match self {
+            Object::Diff(diff) => Ok(diff),
             _ => Err(mixed_up()),
         }
     }
@@ -170,7 +180,7 @@ pub(crate) struct WriteHandle {
     pub(crate) notes: Notes,
     /// As [`DbHandle::file`].
     pub(crate) file: u64,
-    /// Memory for copies of bytes that calls are given, see [`WriteHandle::apart`].
+    /// Memory for copies of bytes that calls are given, see [`WriteHandle::work_with`]; it is kept from call to call.
     rooms: [Vec<u8>; ROOMS],
 }
 
@@ -187,20 +197,6 @@ impl WriteHandle {
             notes: Vec::new(),
             file,
             rooms: Default::default(),
-        }
-    }
-
-    /// Returns the memory for copies of bytes that the call is given, for [`WriteHandle::keep_rooms`] after it.
-    #[inline]
-    pub(crate) fn take_rooms(&mut self) -> [Vec<u8>; ROOMS] {
-        std::mem::take(&mut self.rooms)
-    }
-
-    /// Keeps the memory for copies for the next call, unless it is much.
-    #[inline]
-    pub(crate) fn keep_rooms(&mut self, rooms: [Vec<u8>; ROOMS]) {
-        if rooms.iter().all(|room| room.capacity() <= ROOM_KEPT) {
-            self.rooms = rooms;
         }
     }
 
@@ -224,21 +220,35 @@ impl WriteHandle {
         Ok(answer?)
     }
 
-    /// Returns whether the transaction has returned bytes of which a write may let go.
+    /// Lets the engine work with bytes of the caller. Some may be bytes that this transaction has returned and of which
+    /// the call lets go: the engine is given copies of those. A copy made inside the engine would not do: bytes that a
+    /// function was given must be valid until it returns, and the compiler relies on that.
     #[inline(always)]
-    pub(crate) fn has_returned(&self) -> bool {
-        self.txn.has_returned()
-    }
-
-    /// Returns bytes of the caller as a call that writes may use them: a copy in `room`, if they may be bytes that
-    /// this transaction has returned, and which the call lets go of. A copy made inside the engine would not do: bytes
-    /// that a function was given must be valid until it returns, and the compiler relies on that.
-    #[inline(never)]
-    pub(crate) fn apart<'b>(&self, bytes: &'b [u8], room: &'b mut Vec<u8>) -> Outcome<&'b [u8]> {
-        match self.txn.may_free(bytes) {
-            true => copy(bytes, room),
-            false => Ok(bytes),
+    pub(crate) fn work_with<T, const N: usize>(
+        &mut self,
+        given: [&[u8]; N],
+        verb: impl FnOnce(&mut WriteTxn, [&[u8]; N]) -> Result<T, Error>,
+    ) -> Outcome<T> {
+        const { assert!(N <= ROOMS) }
+        self.usable()?;
+        let WriteHandle {
+            txn, working, rooms, ..
+        } = self;
+        let (mut used, may_free) = (given, txn.has_returned());
+        if may_free {
+            for (room, bytes) in rooms.iter_mut().zip(&mut used) {
+                if txn.may_free(bytes) {
+                    *bytes = copy(bytes, room)?;
+                }
+            }
         }
+        *working = true;
+        let answer = verb(txn, used);
+        *working = false;
+        if may_free && rooms.iter().any(|room| room.capacity() > ROOM_KEPT) {
+            *rooms = Default::default();
+        }
+        Ok(answer?)
     }
 
     /// Runs a batch of writes, all of which may use bytes that the transaction has returned before.
@@ -274,6 +284,22 @@ pub(crate) struct CursorHandle {
     pub(crate) of_write: bool,
     /// Keys answered by `kv_cursor_next_many`.
     pub(crate) keys: Keys,
+}
+
+/// What stands behind a `kv_diff`.
+pub(crate) struct DiffHandle {
+    pub(crate) difference: Difference,
+    pub(crate) before: DiffParent,
+    pub(crate) after: DiffParent,
+}
+
+/// One of the two transactions of a difference, which closes it before it is given up itself.
+#[derive(Clone, Copy)]
+pub(crate) struct DiffParent {
+    pub(crate) token: Token,
+    pub(crate) slot: &'static Slot,
+    /// Whether the transaction writes.
+    pub(crate) writes: bool,
 }
 
 /// What stands behind a `kv_writer`.

@@ -10,8 +10,12 @@
 //! | FREE        | kind                  | `publish`                                                             |
 //! | kind        | kind + BUSY           | `lock`, `share`: one compare-and-swap; back by a plain store          |
 //! | kind + BUSY | kind + COUNTED        | a second thread met a `share`: from now on uses are counted           |
-//! | kind        | CLOSING + BUSY        | `close`, which then waits for the uses counted                        |
-//! | CLOSING     | FREE, next generation | the `Closing` guard's drop; or the retired kind by `Closing::retire`  |
+//! | kind + BUSY | kind + OWNED          | the thread that has locked it again and again: see `owned`            |
+//! | + OWNED     | kind + BUSY           | a `lock` on another thread; back if the owner is inside               |
+//! | kind        | CLOSING + BUSY        | `close`, which then waits for the uses counted, and for the owner     |
+//! | kind        | RETIRING + BUSY       | `close_to_retire`, likewise; who would `close` it waits              |
+//! | CLOSING     | FREE, next generation | the `Closing` guard's drop                                            |
+//! | RETIRING    | the retired kind      | `Closing::retire`                                                     |
 //! | any         | + FORKED              | `orphan_all` in the child after fork                                  |
 //!
 //! A call in flight locks or shares its slot, so a close on another thread waits for it: misuse is refused, never
@@ -20,11 +24,13 @@
 //! not share a cache line.
 
 use crate::border::status::{Failure, Outcome, KV_BUSY, KV_FORKED};
+use crate::handle::backoff::Backoff;
 use crate::handle::chunks::{Slot, Table};
-use crate::handle::token::{generation, next_generation, state, was_before, Kind, Kinds, Token, BUSY, COUNTED, FORKED};
-use kv_engine::Uncancelled;
-use std::sync::atomic::AtomicU32;
+use crate::handle::owned::this_thread;
+use crate::handle::token::{generation, next_generation, state, was_before};
+use crate::handle::token::{Kind, Kinds, Token, BUSY, COUNTED, FORKED, OWNED};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Answers for a handle that is not one of the kind `wanted`. Why that is so is found out if somebody is told: a call
 /// that takes handles of two kinds comes here with each of the second.
@@ -36,7 +42,7 @@ fn refuse(token: Token, wanted: Kind) -> Failure {
 /// Answers for a slot in a `state` that differs from `want` by more than that calls use it.
 #[cold]
 fn refuse_in(state: u64, token: Token, want: u64) -> Failure {
-    match state & !(BUSY | COUNTED | FORKED) == want & !COUNTED && state & FORKED != 0 {
+    match state & !(BUSY | COUNTED | OWNED | FORKED) == want & !COUNTED && state & FORKED != 0 {
         true => forked(),
         false => refuse(token, Kind::in_state(want)),
     }
@@ -60,37 +66,39 @@ fn busy() -> Failure {
     )
 }
 
-/// Waits a little longer each time.
-#[derive(Default)]
-pub(crate) struct Backoff(u32);
-
-impl Backoff {
-    /// Waits: first it spins, then it lets other threads run, then it sleeps.
-    pub(crate) fn wait(&mut self) {
-        self.0 += 1;
-        match self.0 {
-            0..=64 => std::hint::spin_loop(),
-            65..=256 => std::thread::yield_now(),
-            _ => {
-                let _uncancelled = Uncancelled::new();
-                std::thread::sleep(std::time::Duration::from_micros(100));
-            }
-        }
-    }
-}
-
 /// Use of an object by one call alone.
 pub(crate) struct Exclusive<T: 'static> {
     pub(crate) slot: &'static Slot<T>,
-    /// The state that the end of the use puts back.
+    /// The word that says that the object is in use, and what the end of the use puts there.
+    word: &'static AtomicU64,
     back: u64,
 }
 
 impl<T> Exclusive<T> {
+    /// Takes a slot whose state is `want`, or one that this thread owns. The error is the state that it has.
+    #[inline(always)]
+    fn at_once(slot: &'static Slot<T>, kind: Kind, want: u64) -> Result<Exclusive<T>, u64> {
+        // A use that is not wanted must not even be made: its drop would end that of another call.
+        if kind.can_be_owned() && slot.enter_owned(want) {
+            return Ok(Exclusive {
+                slot,
+                word: &slot.inside,
+                back: 0,
+            });
+        }
+        slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed)?;
+        Ok(Exclusive {
+            slot,
+            word: &slot.state,
+            back: if kind.can_be_owned() { slot.note_use(want) } else { want },
+        })
+    }
+
     /// Returns the object.
     #[inline(always)]
     pub(crate) fn object(&mut self) -> &mut T {
-        // SAFETY: BUSY was set by this guard and stays until its drop; nobody else reaches the object meanwhile.
+        // SAFETY: BUSY was set by this guard, or its thread owns the slot and is inside, and that stays until its drop;
+        // nobody else reaches the object meanwhile.
         unsafe { &mut *self.slot.object.get() }
     }
 }
@@ -98,7 +106,7 @@ impl<T> Exclusive<T> {
 impl<T> Drop for Exclusive<T> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.slot.state.store(self.back, Release);
+        self.word.store(self.back, Release);
     }
 }
 
@@ -186,12 +194,15 @@ fn share_slow<T>(slot: &'static Slot<T>, token: Token, want: u64, long: bool) ->
     }
 }
 
-/// Locks an object whose slot was in another `state` than wanted; only one whose uses are counted can be free all the
-/// same.
+/// Locks an object whose slot was in another `state` than wanted; only one whose uses are counted, or that another
+/// thread owns, can be free all the same.
 #[inline(never)]
 fn lock_slow<T>(slot: &'static Slot<T>, token: Token, want: u64, state: u64) -> Outcome<Exclusive<T>> {
-    if state & !(BUSY | COUNTED) != want {
+    if state & !(BUSY | COUNTED | OWNED) != want {
         return Err(refuse_in(state, token, want));
+    }
+    if state == want | OWNED {
+        return take_from_owner(slot, want).ok_or_else(busy);
     }
     if state == want | COUNTED
         && slot
@@ -201,6 +212,7 @@ fn lock_slow<T>(slot: &'static Slot<T>, token: Token, want: u64, state: u64) -> 
     {
         let locked = Exclusive {
             slot,
+            word: &slot.state,
             back: want | COUNTED,
         };
         if slot.idle() {
@@ -208,6 +220,25 @@ fn lock_slow<T>(slot: &'static Slot<T>, token: Token, want: u64, state: u64) -> 
         }
     }
     Err(busy())
+}
+
+/// Takes an object that has an owner, unless a call of that is inside.
+fn take_from_owner<T>(slot: &'static Slot<T>, want: u64) -> Option<Exclusive<T>> {
+    slot.state
+        .compare_exchange(want | OWNED, want | BUSY, SeqCst, Relaxed)
+        .ok()?;
+    let mut locked = Exclusive {
+        slot,
+        word: &slot.state,
+        back: want | OWNED,
+    };
+    slot.stop_owner();
+    if slot.owner_is_inside() {
+        return None;
+    }
+    slot.set_thread(this_thread());
+    locked.back = want;
+    Some(locked)
 }
 
 /// A slot on its way out: no call uses its object, and none will. Dropping it frees the slot.
@@ -345,20 +376,14 @@ impl<T: Default> Table<T> {
         let Some((slot, want)) = self.wanted(token, kind) else {
             return Err(refuse(token, kind));
         };
-        match slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed) {
-            Ok(_) => Ok(Exclusive { slot, back: want }),
-            Err(state) => lock_slow(slot, token, want, state),
-        }
+        Exclusive::at_once(slot, kind, want).or_else(|state| lock_slow(slot, token, want, state))
     }
 
     /// Does as [`Table::lock`] if no other call uses the object; `None` says nothing about why.
     #[inline(always)]
     pub(crate) fn lock_uncontended(&self, token: Token, kind: Kind) -> Option<Exclusive<T>> {
         let (slot, want) = self.wanted(token, kind)?;
-        slot.state
-            .compare_exchange(want, want | BUSY, Acquire, Relaxed)
-            .ok()
-            .map(|_| Exclusive { slot, back: want })
+        Exclusive::at_once(slot, kind, want).ok()
     }
 
     /// Does as [`Table::lock`], but waits for the other call to end.
@@ -374,20 +399,45 @@ impl<T: Default> Table<T> {
 
     /// Takes a slot out of use: later calls answer `KV_BAD_HANDLE`, calls in flight are waited for.
     pub(crate) fn close(&'static self, token: Token, kinds: Kinds) -> Outcome<Closing<T>> {
+        self.close_as(Kind::Closing, token, kinds)
+    }
+
+    /// Does as [`Table::close`] for what is then retired: another call that ends it waits for that, or nobody would end
+    /// what was retired.
+    pub(crate) fn close_to_retire(&'static self, token: Token, kind: Kind) -> Outcome<Closing<T>> {
+        self.close_as(Kind::Retiring, token, Kinds::of(&[kind]))
+    }
+
+    fn close_as(&'static self, meanwhile: Kind, token: Token, kinds: Kinds) -> Outcome<Closing<T>> {
         let Some((index, slot, of_token)) = self.named(token) else {
             return Err(refuse(token, kinds.first()));
         };
-        let closing = state(of_token, Kind::Closing) | BUSY;
+        let closing = state(of_token, meanwhile) | BUSY;
         let mut backoff = Backoff::default();
         loop {
             let state = slot.state.load(Acquire);
+            if generation(state) == of_token && Kind::in_state(state) == Kind::Retiring {
+                backoff.wait();
+                continue;
+            }
             if generation(state) != of_token || !kinds.has(state) {
                 return Err(refuse(token, kinds.first()));
             }
             if state & FORKED != 0 {
                 return Err(forked());
             }
-            if state & BUSY == 0 && slot.state.compare_exchange(state, closing, SeqCst, Relaxed).is_ok() {
+            // Others take CLOSING for a sign that no call is at work any more (but for shared ones, which are counted),
+            // so an owner is waited for before.
+            let owned = state & OWNED != 0;
+            let next = if owned { state & !OWNED | BUSY } else { closing };
+            if state & BUSY == 0 && slot.state.compare_exchange(state, next, SeqCst, Relaxed).is_ok() {
+                if owned {
+                    slot.stop_owner();
+                    while slot.owner_is_inside() {
+                        backoff.wait();
+                    }
+                    slot.state.store(closing, SeqCst);
+                }
                 while state & COUNTED != 0 && !slot.idle() {
                     backoff.wait();
                 }

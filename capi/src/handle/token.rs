@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! token   1 | generation (43 bits) | slot (20 bits)                       (32-bit machines: 1 | 19 | 12)
-//! state   generation | kind (4 bits) | -, FORKED, COUNTED, BUSY           one word of the slot
+//! state   generation | kind (4 bits) | OWNED, FORKED, COUNTED, BUSY       one word of the slot
 //! ```
 //!
 //! The top bit of a token is set, which no user address has: a foreign pointer is refused. A slot gets another
@@ -26,6 +26,8 @@ pub(super) const BUSY: u64 = 1;
 pub(super) const COUNTED: u64 = 2;
 /// State flag: the handle is one of the parent process.
 pub(super) const FORKED: u64 = 4;
+/// State flag: one thread uses the object without changing the state, see `owned`.
+pub(super) const OWNED: u64 = 8;
 const KIND_SHIFT: u32 = 4;
 const GENERATION_SHIFT: u32 = 8;
 
@@ -89,10 +91,15 @@ pub(crate) enum Kind {
     /// A cursor of such a transaction.
     RetiredCursor = 8,
     Closing = 9,
+    Diff = 10,
+    /// A difference of which a transaction was retired.
+    RetiredDiff = 11,
+    /// What is about to be retired. Who ends it waits until it is.
+    Retiring = 12,
 }
 
 impl Kind {
-    const ALL: [Kind; 10] = [
+    const ALL: [Kind; 13] = [
         Kind::Free,
         Kind::Db,
         Kind::Read,
@@ -103,7 +110,16 @@ impl Kind {
         Kind::RetiredRead,
         Kind::RetiredCursor,
         Kind::Closing,
+        Kind::Diff,
+        Kind::RetiredDiff,
+        Kind::Retiring,
     ];
+
+    /// Returns whether a thread can come to own a handle of this kind: calls take it for themselves, and often.
+    #[inline(always)]
+    pub(super) const fn can_be_owned(self) -> bool {
+        matches!(self, Kind::Write | Kind::Cursor)
+    }
 
     /// Returns the kind with this number; `Free` if there is none.
     pub(super) fn from_number(number: u8) -> Kind {
@@ -122,9 +138,10 @@ impl Kind {
             Kind::Db => ("kv_db", "kv_open"),
             Kind::Read | Kind::Write | Kind::RetiredRead => ("kv_txn", "kv_txn_begin"),
             Kind::Cursor | Kind::RetiredCursor => ("kv_cursor", "kv_cursor_open"),
+            Kind::Diff | Kind::RetiredDiff => ("kv_diff", "kv_diff_open"),
             Kind::Writer => ("kv_writer", "kv_writer_open"),
             Kind::Buf => ("kv_buf", "kv_get_buf"),
-            Kind::Free | Kind::Closing => ("handle", "kv_open"),
+            Kind::Free | Kind::Closing | Kind::Retiring => ("handle", "kv_open"),
         }
     }
 }

@@ -328,8 +328,8 @@ impl<'d> Saver<'d, '_, '_> {
         });
         let listed = DeadExtents::of(&&scope, &meta.roots.space, meta.id, &changes.ok()?).ok()?;
         let mut dead = PageSet::new();
-        for extent in listed.extents.values() {
-            let run = extent.extent.run;
+        let parked = listed.parked.iter().map(|parked| parked.extent.run);
+        for run in listed.extents.values().map(|dead| dead.extent.run).chain(parked) {
             let end = run.checked_end().map_or(damaged.end(), |end| end.min(damaged.end()));
             if let Some(pages) = end.checked_sub(run.first) {
                 dead.insert_run(Run::new(run.first, pages));

@@ -100,9 +100,11 @@ impl Pager {
             closed: false,
             pages: end.get() + (behind.len() / size) as u64,
             dead: dead.iter().map(|run| run.pages).sum(),
+            parked: 0,
             // The copy has no space tree. The record says what is dead in it.
             roots: Roots {
                 space: Root::default(),
+                snapshots: Root::default(),
                 ..snapshot.roots
             },
             spills,

@@ -45,6 +45,8 @@ mod verify;
 pub use image::Image;
 pub(in crate::pager) use record::{CommitRecord, WrittenRun, FREED_PAGES_MAX};
 pub(in crate::pager) use records::SlotRecords;
+#[cfg(test)]
+pub(in crate::pager) use records::SpilledRecords;
 pub use records::{dead_changes, SpaceChange};
 pub use recover::lost_slots;
 pub(in crate::pager) use recover::{empty_image, recover};

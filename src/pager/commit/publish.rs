@@ -22,11 +22,12 @@ use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::{Meta, Spill, RECORDS_MAX, SLOTS, SLOT_BYTES};
 use crate::page::{Extent, PageSink, Roots};
 use crate::pager::core::Pager;
-use crate::pager::descriptor::Descriptor;
+use crate::pager::descriptor::{Descriptor, Origin};
 use crate::pager::identity::now;
 use crate::pager::options::Durability;
 use crate::pager::page_writer::{PageWriter, Progress};
 use crate::pager::shared::{CommitSlot, FreeSlot, RING};
+use crate::pager::space::Fold;
 use crate::pager::write_state::Unsynced;
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
@@ -143,17 +144,25 @@ impl PageWriter {
             "the slot lists every change that the space tree does not hold"
         );
         let mut records = self.list_records(base, listed)?;
-        self.extend_file()?;
+        self.extend_file(&roots)?;
         if self.closing && self.bytes > 0 {
             self.sync_before(Pager::sync_written)?;
         }
         let meta = self.meta(base, folded, roots, &mut records);
         self.pager.shared.listed().set(listed);
+        if self.shrunk_end.is_some() {
+            self.pager.shared.shrunk().set(self.id);
+        }
         self.state.listed = listed;
         self.write_slot(slot, &meta, written)?;
-        let desc = Descriptor::of(&meta);
+        let (desc, time) = (Descriptor::of(&meta), meta.time);
         let backlog = self.adopt(meta, records);
-        let unsynced = !self.show(desc, CommitSlot { id: desc.id, slot }, base, durability);
+        let unsynced = !self.show(
+            desc,
+            CommitSlot { id: desc.id, slot },
+            Origin { base, time },
+            durability,
+        );
         Ok(Published {
             id: desc.id,
             unsynced,
@@ -188,7 +197,9 @@ impl PageWriter {
 
     /// Syncs before the slot is written.
     fn sync_before(&self, sync: impl FnOnce(&Pager) -> Result<()>) -> Result<()> {
-        sync(&self.pager).map_err(|error| match error {
+        let synced = sync(&self.pager);
+        self.renew_limits();
+        synced.map_err(|error| match error {
             // Earlier commits are in doubt. Nothing of this one is.
             Error::InDoubt(_) if self.pager.is_poisoned() => Error::Poisoned,
             // Another process holds the right to sync and does not sync. The next sync can succeed.
@@ -209,9 +220,9 @@ impl PageWriter {
 
     /// Returns the newest commit whose changes the space tree of this commit holds.
     fn folded_up_to(&self) -> CommitId {
-        match self.folding {
-            true => self.state.tip.id,
-            false => self.state.folded,
+        match self.fold {
+            Some(_) => self.state.tip.id,
+            None => self.state.folded,
         }
     }
 
@@ -221,12 +232,13 @@ impl PageWriter {
     fn listed_above(&self, folded: CommitId) -> CommitId {
         let before = |count: u64| CommitId::new(self.id.get().saturating_sub(count));
         let state = &self.state;
-        if state.foreign <= before(FOREIGN) {
+        // Nobody can follow a commit that shrinks, and its slot must not name what lies behind its end.
+        if state.foreign <= before(FOREIGN) || self.shrunk_end.is_some() {
             return folded;
         }
-        let least = match self.folding {
-            true => state.listed.max(state.records.before_newest(FOLLOWED_BYTES)),
-            false => state.listed,
+        let least = match self.fold {
+            Some(_) => state.listed.max(state.records.before_newest(FOLLOWED_BYTES)),
+            None => state.listed,
         };
         folded.min(before(FOLLOWED).max(least))
     }
@@ -330,7 +342,7 @@ impl PageWriter {
     /// Returns this commit's record as things stand, where the extents `unneeded` die because their records are not
     /// needed.
     fn record(&self, unneeded: &[Spill]) -> Result<CommitRecord> {
-        let old_end = self.tip_end();
+        let growth_start = self.growth_start();
         let mut freed = Vec::new();
         let taken = self.taken.iter().count();
         Error::or_room(&mut freed, self.freed.len() + unneeded.len() + taken, RECORDS)?;
@@ -339,9 +351,9 @@ impl PageWriter {
             own: true,
             ..spill.extent
         }));
-        // Pages behind the old end that were taken and given back are dead from the start.
-        let mut unused = old_end;
-        for taken in self.taken.iter().filter(|taken| taken.end() > old_end) {
+        // Pages of the growth that were taken and given back are dead from the start.
+        let mut unused = growth_start;
+        for taken in self.taken.iter().filter(|taken| taken.end() > growth_start) {
             if taken.first > unused {
                 freed.push(Extent::new(Run::new(unused, taken.first - unused), self.id));
             }
@@ -363,10 +375,10 @@ impl PageWriter {
             freed.windows(2).all(|w| w[0].run.end() <= w[1].run.first),
             "what died is disjoint"
         );
-        let reused = self.taken.iter().filter(|taken| taken.first < old_end);
+        let reused = self.taken.iter().filter(|taken| taken.first < growth_start);
         let mut list = Vec::new();
         Error::or_room(&mut list, taken, RECORDS)?;
-        list.extend(reused.map(|run| Run::new(run.first, run.pages.min(old_end - run.first))));
+        list.extend(reused.map(|run| Run::new(run.first, run.pages.min(growth_start - run.first))));
         Ok(CommitRecord {
             id: self.id,
             runs: self.written.runs(),
@@ -375,25 +387,10 @@ impl PageWriter {
         })
     }
 
-    /// Makes the file as long as the commit says (step 12, I-9). It may be longer, because it grows ahead of what is
-    /// written.
-    fn extend_file(&self) -> Result<()> {
-        let (pager, end) = (&*self.pager, self.file_end());
-        if pager.file_pages.load(SeqCst) < end.get() && end > pager.first_page() {
-            let need = end.offset(pager.page_size);
-            // Others may have made the file longer than is known here.
-            if pager.storage.len()? < need {
-                pager.storage.set_len(need).inspect_err(|error| self.note_room(error))?;
-            }
-            pager.learn_pages(end.get())?;
-        }
-        Ok(())
-    }
-
     /// Returns the page behind the last one of the file, if the transaction were committed now.
-    fn file_end(&self) -> PageNo {
+    pub(in crate::pager) fn file_end(&self) -> PageNo {
         let end = self.taken.last().map_or(PageNo::default(), Run::end);
-        end.max(self.tip_end())
+        end.max(self.growth_start())
     }
 
     /// Returns what the slot says. Until the slot is written, this takes the bytes of the inline records out of
@@ -402,6 +399,9 @@ impl PageWriter {
         let pager = &self.pager;
         let died: u64 = records.own.freed.iter().map(|freed| freed.run.pages).sum();
         let reused: u64 = records.own.taken.iter().map(|taken| taken.pages).sum();
+        let parked = self.fold.as_ref().map_or(0, Fold::parked_pages);
+        let reaped = self.fold.as_ref().map_or(0, Fold::reaped_pages);
+        let left_out = self.tip_end() - self.growth_start();
         Meta {
             page_size: pager.page_size as u32,
             uuid: pager.uuid,
@@ -409,11 +409,12 @@ impl PageWriter {
             id: self.id,
             base,
             folded,
-            time: now(),
+            time: self.time.unwrap_or_else(now),
             timeline: pager.timeline,
             closed: self.closing,
             pages: self.file_end().get(),
-            dead: (self.state.dead + died).saturating_sub(reused),
+            dead: (self.state.dead + died + reaped).saturating_sub(reused + parked + left_out),
+            parked: (self.state.parked + parked).saturating_sub(reaped),
             roots,
             spills: records.spilled.iter().map(|s| s.spill).collect(),
             inline: std::mem::take(&mut records.inline_bytes.bytes),
@@ -445,25 +446,32 @@ impl PageWriter {
     /// Makes the state of the new commit the state of the writer (step 14). Returns whether so much is unsynced that
     /// it is time for a sync, because recovery would have to read all of it.
     fn adopt(&mut self, meta: Meta, mut records: NextRecords) -> bool {
-        let (old_end, desc) = (self.tip_end(), Descriptor::of(&meta));
+        let (growth_start, desc) = (self.growth_start(), Descriptor::of(&meta));
         let bytes = self.unsynced_bytes(&records);
         let size = self.pager.page_size as u64;
         let living = meta.pages.saturating_sub(meta.dead) * size;
         let most = (living / LAZY_PART).max(LAZY_PAGES * size).min(LAZY_BYTES);
         records.inline_bytes.bytes = meta.inline;
         let state = &mut *self.state;
-        if self.folding {
+        if let Some(fold) = self.fold.take() {
+            state.space.park(&fold.parked);
+            state.space.unpark(&fold.reaped);
+            state.space.leave_out(growth_start, PageNo::new(state.tip.pages));
+            self.pager.reaped_pages.fetch_add(fold.reaped_pages(), SeqCst);
             state.space.forget_changes();
             state.changes = 0;
         }
-        // Pages behind the old end that were given back are dead in the record, and so not free.
-        state.space.pool.remove(Run::new(old_end, self.end - old_end));
+        if state.tip.roots.snapshots != desc.roots.snapshots {
+            state.snapshots.know(&desc.roots.snapshots, self.recorded.take());
+        }
+        // Pages of the growth that were given back are dead in the record, and so not free.
+        state.space.pool.remove(Run::new(growth_start, self.end - growth_start));
         state.space.apply(&records.own);
         state.changes += records.own.changes();
         state.records.advance(records);
         state.tip = desc;
         state.folded = meta.folded;
-        state.dead = meta.dead;
+        (state.dead, state.parked) = (meta.dead, meta.parked);
         let durable = state.unsynced.partition_point(|commit| commit.id <= meta.base);
         state.unsynced.drain(..durable);
         state.unsynced.push(Unsynced { id: desc.id, bytes });
@@ -486,10 +494,10 @@ impl PageWriter {
     /// Publishes the commit and makes it visible if I-7 allows it (steps 15 and 16). Returns whether it is visible.
     /// The descriptor is stored before `tip`, which names it. `full_tip` is stored before `tip`, too, or a lazy
     /// commit on top of this one could be shown before this one is durable.
-    fn show(mut self, desc: Descriptor, tip: CommitSlot, base: CommitId, durability: Durability) -> bool {
+    fn show(mut self, desc: Descriptor, tip: CommitSlot, origin: Origin, durability: Durability) -> bool {
         let shared = &self.pager.shared;
         debug_assert!(shared.tip().get().id < desc.id, "the tip only rises");
-        shared.put_descriptor(&desc, base);
+        shared.put_descriptor(&desc, origin);
         if durability == Durability::Full {
             shared.full_tip().set(desc.id);
         }

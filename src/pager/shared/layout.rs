@@ -19,9 +19,10 @@ pub(super) mod entry {
     pub const PAGES: usize = 1;
     pub const BASE: usize = 2;
     pub const ROOTS: usize = 3;
+    pub const TIME: usize = ROOTS + super::Roots::COUNT * super::Root::WORDS;
 }
 /// The number of words of an entry of the ring.
-pub(super) const ENTRY_WORDS: usize = entry::ROOTS + Roots::COUNT * Root::WORDS;
+pub(super) const ENTRY_WORDS: usize = entry::TIME + 1;
 
 /// Where the words are, counted from the end of the peers' header. Words that different parties write lie in
 /// different cache lines of 8 words.
@@ -47,6 +48,8 @@ pub(super) mod at {
     pub const POISON: usize = 24;
     pub const ERASE: usize = 25;
     pub const READERS_USED: usize = 26;
+    pub const SHRUNK: usize = 27;
+    pub const CUTS: usize = 28;
 
     /// The first of the words that are written once.
     pub const CONSTANTS: usize = 32;

@@ -13,6 +13,8 @@
 //! | `poison`    | whether a sync or slot write has failed (I-8)                                                  |
 //! | `intent`    | whether a sync is under way; if the next sync finds it set, the leader of this one died        |
 //! | `erase`     | the slots (a bit each) that recovery rejected or found torn; erased before anything is written |
+//! | `shrunk`    | the newest commit that has fewer pages than the one before it (I-29)                           |
+//! | `cuts`      | how often the file was made shorter: file lengths that were learned before do not count (I-30) |
 //! | `ring`      | the descriptors of the newest 64 commits, because nobody reads slots while they may be written |
 //! | `readers`   | the claim of each reader (commit and process), 0 if free; beside it, when the reader began     |
 //! | `processes` | the system's number of the process with each index                                             |
@@ -46,7 +48,7 @@ mod tests {
     use crate::file::map::Atomics;
     use crate::ids::{CommitId, ProcessIndex};
     use crate::page::features::Features;
-    use crate::pager::descriptor::Descriptor;
+    use crate::pager::descriptor::{Descriptor, Origin};
     use std::sync::atomic::Ordering::SeqCst;
     use std::sync::Arc;
 
@@ -75,7 +77,7 @@ mod tests {
         shared.fill(&Opening {
             tip,
             desc: desc(5),
-            base: id(4),
+            origin: Origin { base: id(4), time: 9 },
             folded: id(3),
             max_id: id(7),
             erase: vec![1, 3],
@@ -85,7 +87,12 @@ mod tests {
         assert_eq!((shared.constants(), shared.erase().load(SeqCst)), (constants, 0b1010));
         let (slot, seen) = shared.register().expect("register");
         assert_eq!((seen, shared.base_of(id(5))), (desc(5), id(4)));
-        shared.put_descriptor(&desc(8), id(5));
+        assert_eq!((shared.time_of(id(5)), shared.time_of(id(8))), (Some(9), None));
+        let origin = Origin {
+            base: id(5),
+            ..Origin::default()
+        };
+        shared.put_descriptor(&desc(8), origin);
         shared.make_visible(id(8));
         assert_eq!(shared.newest(), desc(8));
         let (other, _) = shared.register().expect("register");

@@ -202,6 +202,18 @@ impl Shared {
         desc
     }
 
+    /// Makes a registered reader hold an earlier commit. Returns whether `newest` was the newest visible commit after
+    /// that: what its list of snapshots says was then still so (I-22).
+    pub fn claim_older(&self, slot: ReaderSlot, id: CommitId, newest: CommitId) -> bool {
+        self.words().claim(slot).store(self.claim(id), SeqCst);
+        self.words().visible().get() == newest
+    }
+
+    /// Returns the milliseconds since a registered reader began or was moved.
+    pub fn age_ms(&self, slot: ReaderSlot) -> u64 {
+        milliseconds().saturating_sub(self.words().claim_time(slot).load(Relaxed))
+    }
+
     /// Ends a registration.
     #[inline]
     pub fn unregister(&self, slot: ReaderSlot) {

@@ -5,7 +5,7 @@ use crate::file::map::Atomics;
 use crate::file::peers::HEADER;
 use crate::ids::{CommitId, ProcessIndex};
 use crate::page::features::Features;
-use crate::pager::descriptor::Descriptor;
+use crate::pager::descriptor::{Descriptor, Origin};
 use crate::util::atomic::AtomicU64;
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
@@ -113,8 +113,8 @@ pub(in crate::pager) struct Opening {
     pub tip: CommitSlot,
     /// The descriptor of that commit.
     pub desc: Descriptor,
-    /// The base of that commit.
-    pub base: CommitId,
+    /// The base and the time of that commit.
+    pub origin: Origin,
     /// The newest commit whose changes the space tree of that commit holds.
     pub folded: CommitId,
     /// The highest id seen in any slot. The next commit's id is above it (I-4).
@@ -188,12 +188,12 @@ impl Shared {
 
     /// Fills the words after recovery, before anybody else can see them.
     pub fn fill(&self, opening: &Opening) {
-        let Opening { tip, base, .. } = *opening;
+        let Opening { tip, origin, .. } = *opening;
         self.next_id().set(opening.max_id.next());
         self.visible().set(tip.id);
-        self.dur_base().set(base);
+        self.dur_base().set(origin.base);
         self.listed().set(opening.folded);
-        self.put_descriptor(&opening.desc, base);
+        self.put_descriptor(&opening.desc, origin);
         self.tip().set(tip);
         self.durable().set(tip);
         let erase = opening.erase.iter().fold(0, |bits, slot| bits | 1 << slot);
@@ -260,6 +260,17 @@ impl Shared {
     /// others learn less from the slot than they could.
     pub fn listed(&self) -> CommitWord<'_> {
         CommitWord(self.word(at::LISTED))
+    }
+
+    /// Returns the word of the newest commit that has fewer pages than the one before it. A writer raises it before it
+    /// writes its slot. If the writer dies then, no commit has this id.
+    pub fn shrunk(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::SHRUNK))
+    }
+
+    /// Returns the word that counts how often the file was made shorter.
+    pub fn cuts(&self) -> &AtomicU64 {
+        self.word(at::CUTS)
     }
 
     /// Returns the word of the slots to be erased, with a bit for each.

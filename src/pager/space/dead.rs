@@ -20,6 +20,29 @@ impl Dead {
     }
 }
 
+/// A dead extent that is kept for named snapshots, under the newest of those that see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Parked {
+    /// The commit of the newest snapshot that saw the extent when it was parked (I-23).
+    pub holder: CommitId,
+    /// The commit that parked it. What is parked at once lies together.
+    pub fold: CommitId,
+    /// The pages, and the commit that wrote them.
+    pub extent: Extent,
+    /// The first commit that did not refer to the pages any more.
+    pub death: CommitId,
+}
+
+impl Parked {
+    /// Returns the extent as it is when it is not parked.
+    pub fn dead(&self) -> Dead {
+        Dead {
+            extent: self.extent,
+            death: self.death,
+        }
+    }
+}
+
 /// A change that a fold makes to the space tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpaceEdit {

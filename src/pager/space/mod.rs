@@ -10,9 +10,9 @@
 //! - An extent that died in the commit that wrote it (`B = D`) was never more than taken and given back. No commit
 //!   refers to it and no slot lists it, so it may be reused at once.
 //! - Once the rule allows reuse, it always does, because new readers register at or above `durable`, or at a commit
-//!   that is held already. So an extent moves once from `waiting` (or from `blocked`, under the reader that holds it)
-//!   to the pool. Neighbours in the pool can then be joined into one extent (0, 0), since their births and deaths do
-//!   not matter any more.
+//!   that is held already, or at that of a snapshot, of which they see no more than it holds. So an extent moves once
+//!   from `waiting` (or from `blocked`, under the reader that holds it) to the pool. Neighbours in the pool can then be
+//!   joined into one extent (0, 0), since their births and deaths do not matter any more.
 //!
 //! The mirror is as of the newest commit. It is loaded by zone (2^16 pages) when a writer asks. An extent that dies
 //! in a zone that is not loaded is just added, since it was live and cannot overlap. A zone whose pages the records
@@ -21,20 +21,32 @@
 //! | file       | subject                                                       |
 //! |------------|---------------------------------------------------------------|
 //! | `dead`     | dead extents, and the edits that a fold makes to their tree   |
+//! | `fold`     | what a fold writes into the tree of dead extents              |
+//! | `horizon`  | what the reuse rule depends on                                |
+//! | `parking`  | what named snapshots see                                      |
 //! | `mirror`   | the dead extents that a writer knows of, by their first pages |
 //! | `page_runs`| a set of pages as runs, which are found by address            |
 //! | `page_map` | a sorted map from pages to a few words each                   |
+//! | `roomless` | pages for which a full disk has no room                       |
 //! | `runs`     | sets of pages as runs, which are found by address and by size |
+//! | `taken`    | what comes in once more after pages of it were taken          |
 //! | `zone`     | zones: the units in which the space tree is loaded            |
 
 mod dead;
+mod fold;
+mod horizon;
 mod mirror;
 mod page_map;
 mod page_runs;
+mod parking;
+mod roomless;
 mod runs;
+mod taken;
 mod zone;
 
-pub use dead::{Dead, SpaceEdit};
+pub use dead::{Dead, Parked, SpaceEdit};
+pub use fold::Fold;
+pub(in crate::pager) use horizon::Horizon;
 pub(in crate::pager) use page_runs::PageRuns;
 pub(in crate::pager) use runs::RunSet;
 pub use zone::ZoneNo;
@@ -43,11 +55,14 @@ use super::commit::CommitRecord;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::Extent;
+use horizon::Holder;
 use mirror::Mirror;
 use page_map::PageMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+/// What memory is lacking for, if it is.
+const PARKED: &str = "the list of pages that snapshots keep";
 /// Up to this many changes of dead space are always worth keeping in the records.
 const FOLD_MIN: usize = 1000;
 
@@ -61,11 +76,15 @@ pub(in crate::pager) struct Space {
     changed: PageMap<()>,
     /// The pages that may be reused now and that the running transaction has not taken.
     pub pool: RunSet,
+    /// The pages that may be reused as well, but for which a full disk has no room.
+    roomless: RunSet,
     /// The deaths and first pages of extents that are not known to be reusable, in ascending order.
     waiting: Vec<(CommitId, PageNo)>,
-    /// The first pages of extents that wait for a reader to end, by that reader's commit.
-    blocked: BTreeMap<CommitId, Vec<PageNo>>,
+    /// The first pages of extents that somebody sees, by the newest who does.
+    blocked: BTreeMap<Holder, Vec<PageNo>>,
     blocked_pages: u64,
+    /// Those of them that named snapshots see, as the newest who do.
+    named_pages: u64,
     unloaded: BTreeSet<ZoneNo>,
     /// The zones that must be loaded before the next fold.
     required: BTreeSet<ZoneNo>,
@@ -77,17 +96,6 @@ pub(in crate::pager) struct Space {
     stale: bool,
     /// Whether a list lacks entries, because there was no memory for them.
     lists_incomplete: bool,
-}
-
-/// What the reuse rule (I-3) depends on. The fields must have been read in their order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::pager) struct Horizon {
-    /// The newest durable commit.
-    pub durable: CommitId,
-    /// The base of that commit, or of an older one, whose base is not higher.
-    pub base: CommitId,
-    /// The commits that readers hold, in ascending order.
-    pub held: Vec<CommitId>,
 }
 
 /// Returns the parts into which the borders of zones divide a run.
@@ -132,8 +140,8 @@ impl Space {
     /// Returns whether something is missing here, because there was no memory for it. Nothing must be committed then,
     /// and what is known must be dropped and loaded anew.
     pub fn is_incomplete(&self) -> bool {
-        let maps = self.mirror.is_incomplete() || self.changed.is_incomplete() || self.pool.is_incomplete();
-        maps || self.lists_incomplete
+        let pages = self.pool.is_incomplete() || self.roomless.is_incomplete();
+        pages || self.mirror.is_incomplete() || self.changed.is_incomplete() || self.lists_incomplete
     }
 
     /// Returns the first extent of the mirror that begins in `range`.
@@ -148,11 +156,16 @@ impl Space {
 
     /// Returns the number of known dead pages that wait for syncs and not for readers.
     pub fn waiting_pages(&self) -> u64 {
-        let others = self.blocked_pages + self.pool.total();
+        let others = self.blocked_pages + self.free_pages();
         self.mirror_pages.saturating_sub(others)
     }
 
-    /// Returns the number of known dead pages that a reader still sees.
+    /// Returns the number of known dead pages that named snapshots keep.
+    pub fn named_pages(&self) -> u64 {
+        self.named_pages
+    }
+
+    /// Returns the number of known dead pages that a reader or a snapshot still sees.
     pub fn held_pages(&self) -> u64 {
         self.blocked_pages
     }
@@ -175,6 +188,11 @@ impl Space {
             zones.extend(others.take(2 - zones.len()));
         }
         zones
+    }
+
+    /// Returns whether a zone that begins before `end` is not loaded.
+    pub fn is_unloaded_before(&self, end: PageNo) -> bool {
+        self.unloaded.first().is_some_and(|zone| zone.first() < end)
     }
 
     /// Forgets the zones that are not loaded, because nothing dead is left in them.
@@ -200,6 +218,11 @@ impl Space {
     pub fn tree_changed(&mut self) {
         self.tree_is_other = true;
         self.forget_changes();
+    }
+
+    /// Returns whether another process has folded records since the space tree was loaded.
+    pub fn tree_is_other(&self) -> bool {
+        self.tree_is_other
     }
 
     /// Returns whether it is time for a fold of so many changes, and the space tree must be loaded anew for that. A
@@ -231,12 +254,12 @@ impl Space {
             return Some(());
         }
         self.required.remove(&zone);
-        for list in self.blocked.values_mut() {
+        for (holder, list) in &mut self.blocked {
             let inside = list.iter().filter(|page| range.contains(page));
-            self.blocked_pages -= inside
-                .filter_map(|page| self.mirror.get(*page))
-                .map(|dead| dead.extent.run.pages)
-                .sum::<u64>();
+            let inside = inside.filter_map(|page| self.mirror.get(*page));
+            let pages = inside.map(|dead| dead.extent.run.pages).sum::<u64>();
+            self.blocked_pages -= pages;
+            self.named_pages -= if holder.is_named { pages } else { 0 };
             list.retain(|page| !range.contains(page));
         }
         while let Some((page, dead)) = self.first_in(&range) {
@@ -249,6 +272,7 @@ impl Space {
             self.changed.remove(page);
         }
         self.pool.remove(zone.run());
+        self.roomless.remove(zone.run());
         for dead in content {
             self.keep(*dead);
         }
@@ -312,10 +336,13 @@ impl Space {
     pub fn follow(&mut self, record: &CommitRecord) -> bool {
         for &taken in &record.taken {
             for run in split(taken) {
-                if self.unloaded.contains(&ZoneNo::of(run.first)) {
-                    self.required.insert(ZoneNo::of(run.first));
-                } else if !self.pool.contains(run) {
+                // Of a zone that is not loaded only some extents are known. Those must be reusable as well.
+                let unloaded = self.unloaded.contains(&ZoneNo::of(run.first));
+                if !self.pool.contains(run) && (!unloaded || self.overlaps(run)) {
                     return false;
+                }
+                if unloaded {
+                    self.required.insert(ZoneNo::of(run.first));
                 }
                 self.pool.remove(run);
             }
@@ -328,7 +355,11 @@ impl Space {
 
     /// Returns the number of pages that are kept for readers of commit `id` alone, as far as is known.
     pub fn kept_for(&self, id: CommitId) -> u64 {
-        let pages = self.blocked.get(&id).into_iter().flatten();
+        let holder = Holder {
+            commit: id,
+            is_named: false,
+        };
+        let pages = self.blocked.get(&holder).into_iter().flatten();
         pages
             .filter_map(|page| self.mirror.get(*page))
             .map(|dead| dead.extent.run.pages)
@@ -395,7 +426,7 @@ impl Space {
     pub fn refresh(&mut self, now: Horizon) {
         // Extents that came in by commits made here died after the durable commit, so nothing can be moved before it
         // rises.
-        if !self.stale && self.seen == now {
+        if now.snapshots.is_none() || !self.stale && self.seen == now {
             return;
         }
         debug_assert!(
@@ -413,43 +444,39 @@ impl Space {
                     self.waiting[left] = (death, page);
                     left += 1;
                 }
-                Some(dead) => self.release(dead, &now.held),
+                Some(dead) => self.release(dead, &now),
                 None => {}
             }
         }
         self.waiting.drain(left..ready);
-        // The readers that held these extents when they were last looked at have ended.
-        let ended: Vec<CommitId> = self
-            .blocked
-            .keys()
-            .filter(|h| now.held.binary_search(h).is_err())
-            .copied()
-            .collect();
+        // Those who held these extents when they were last looked at are gone.
+        let ended: Vec<Holder> = self.blocked.keys().filter(|h| !now.has(**h)).copied().collect();
         for h in ended {
             for page in self.blocked.remove(&h).unwrap_or_default() {
                 if let Some(dead) = self.mirror.get(page) {
                     self.blocked_pages -= dead.extent.run.pages;
-                    self.release(dead, &now.held);
+                    self.named_pages -= if h.is_named { dead.extent.run.pages } else { 0 };
+                    self.release(dead, &now);
                 }
             }
         }
         self.seen = now;
     }
 
-    /// Puts an extent that recovery does not need into the pool, or under the newest reader that holds it.
-    fn release(&mut self, dead: Dead, held: &[CommitId]) {
+    /// Puts an extent that recovery does not need into the pool, or under the newest who sees it.
+    fn release(&mut self, dead: Dead, now: &Horizon) {
         let run = dead.extent.run;
-        let below = held.partition_point(|h| *h < dead.death);
-        match held[..below].last() {
-            Some(&h) if h >= dead.extent.birth => {
+        match now.holder_of(&dead) {
+            Some(holder) => {
                 self.blocked_pages += run.pages;
-                let list = self.blocked.entry(h).or_default();
+                self.named_pages += if holder.is_named { run.pages } else { 0 };
+                let list = self.blocked.entry(holder).or_default();
                 match list.try_reserve(1) {
                     Ok(()) => list.push(run.first),
                     Err(_) => self.lists_incomplete = true,
                 }
             }
-            _ => self.pool.insert(run),
+            None => self.pool.insert(run),
         }
     }
 
@@ -492,18 +519,67 @@ impl Space {
         }
     }
 
-    /// Returns every change since the last fold, in ascending order of pages.
+    /// Returns every change since the last fold, in ascending order of pages, with what is parked gone, and what lies
+    /// behind the end of the file.
     ///
     /// # Errors
     /// `NoMemory`.
-    pub fn edits(&self) -> Result<Vec<SpaceEdit>> {
+    pub fn edits(&self, parked: &[Parked], end: PageNo) -> Result<Vec<SpaceEdit>> {
+        let mut gone: Vec<PageNo> = Vec::new();
+        let behind = || self.mirror.range(end..PageNo::END);
+        Error::or_room(&mut gone, parked.len() + behind().count(), PARKED)?;
+        gone.extend(parked.iter().map(|parked| parked.extent.run.first));
+        gone.extend(behind().map(|(first, _)| first));
+        gone.sort_unstable();
         let mut edits = Vec::new();
-        Error::or_room(&mut edits, self.changed.len(), "changes of free space")?;
-        edits.extend(self.changed.iter().map(|(first, ())| SpaceEdit {
-            first,
-            dead: self.mirror.get(first),
-        }));
+        Error::or_room(&mut edits, self.changed.len() + gone.len(), "changes of free space")?;
+        let kept = |first: &PageNo| gone.binary_search(first).is_err();
+        edits.extend(
+            self.changed
+                .iter()
+                .map(|(first, ())| first)
+                .filter(kept)
+                .map(|first| SpaceEdit {
+                    first,
+                    dead: self.mirror.get(first),
+                }),
+        );
+        edits.extend(gone.iter().map(|&first| SpaceEdit { first, dead: None }));
+        // One of whose pages this transaction has taken the first ends where the file does.
+        if let Some((first, dead)) = self.mirror.before(end).filter(|(_, dead)| dead.extent.run.end() > end) {
+            let run = Run::new(first, end - first);
+            let dead = Dead {
+                extent: Extent { run, ..dead.extent },
+                ..dead
+            };
+            edits.retain(|edit| edit.first != first);
+            edits.push(SpaceEdit {
+                first,
+                dead: Some(dead),
+            });
+        }
+        edits.sort_unstable_by_key(|edit| edit.first);
         Ok(edits)
+    }
+
+    /// Returns the page behind the last dead one that a reader or a snapshot sees, as far as is known.
+    pub fn held_end(&self) -> PageNo {
+        let pages = self.blocked.values().flatten();
+        let ends = pages
+            .filter_map(|page| self.mirror.get(*page))
+            .map(|dead| dead.extent.run.end());
+        ends.max().unwrap_or_default()
+    }
+
+    /// Forgets what is dead from `first` up to `end`, because the newest commit has left it out of the file. The pool
+    /// does not have it any more.
+    pub fn leave_out(&mut self, first: PageNo, end: PageNo) {
+        if first < end {
+            let run = Run::new(first, end - first);
+            self.subtract(run);
+            self.roomless.remove(run);
+            self.unloaded.retain(|zone| zone.first() < end);
+        }
     }
 
     /// Forgets which keys changed, because the edits are in the space tree.

@@ -38,7 +38,6 @@ impl RunSet {
     }
 
     /// Returns every run, in ascending order.
-    #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
         self.by_page.iter().map(run)
     }
@@ -110,6 +109,51 @@ impl RunSet {
         long.or_else(|| short.find_map(|(pages, runs)| Some(Run::new(runs.before(PageNo::END)?.0, pages as u64))))
     }
 
+    /// Returns a run of which at least `want` pages lie before `end`: the smallest of those that have so many, if it is
+    /// among the `looks` smallest of all that have.
+    pub fn best_fit_before(&self, want: u64, end: PageNo, looks: usize) -> Option<Run> {
+        let fits = |first: &PageNo| first.checked_add(want).is_some_and(|needed| needed <= end);
+        let from = want.min(SHORT as u64) as usize;
+        let mut short = self.short.iter().enumerate().skip(from);
+        let found = short.find_map(|(pages, runs)| {
+            let (first, ()) = runs.from(PageNo::default())?;
+            fits(&first).then_some(Run::new(first, pages as u64))
+        });
+        let mut long = self.long.range((want, PageNo::default())..).take(looks);
+        found.or_else(|| {
+            let found = long.find(|(_, first)| fits(first));
+            found.map(|&(pages, first)| Run { first, pages })
+        })
+    }
+
+    /// Returns what lies before `end` of the longest run there, if it is one of the `looks` longest of all. If it is
+    /// not, returns some run before `end`.
+    pub fn largest_before(&self, end: PageNo, looks: usize) -> Option<Run> {
+        let before = |run: Run| {
+            let pages = end.checked_sub(run.first).filter(|pages| *pages > 0)?;
+            Some(Run::new(run.first, run.pages.min(pages)))
+        };
+        let long = self.long.iter().rev().take(looks);
+        let long = long.filter_map(|&(pages, first)| before(Run { first, pages }));
+        let short = self.short.iter().enumerate().rev();
+        let short = short.filter_map(|(pages, runs)| before(Run::new(runs.from(PageNo::default())?.0, pages as u64)));
+        // One run at most goes on behind the end, and may be short before it.
+        let largest = long.chain(short).take(2).max_by_key(|run| run.pages);
+        largest.or_else(|| self.by_page.from(PageNo::default()).map(run).and_then(before))
+    }
+
+    /// Returns how many pages of the set lie before `end`, counted up to `most` or a little more.
+    pub fn total_before(&self, end: PageNo, most: u64) -> u64 {
+        let mut total = 0;
+        for run in self.by_page.range(PageNo::default()..end).map(run) {
+            total += run.pages.min(end - run.first);
+            if total >= most {
+                break;
+            }
+        }
+        total
+    }
+
     fn put_in(&mut self, run: Run) {
         self.by_page.insert(run.first, run.pages);
         if run.pages >= SHORT as u64 {
@@ -176,6 +220,17 @@ mod tests {
                 runs.largest().map(|run| run.pages),
                 all.iter().map(|run| run.pages).max()
             );
+            let end = PageNo::new(random.below(220));
+            let before = |run: &Run| end.checked_sub(run.first).unwrap_or(0).min(run.pages);
+            let best = all.iter().filter(|run| before(run) >= want).map(|run| run.pages).min();
+            assert_eq!(runs.best_fit_before(want, end, usize::MAX).map(|run| run.pages), best);
+            let total: u64 = all.iter().map(before).sum();
+            assert_eq!(runs.total_before(end, u64::MAX), total);
+            assert!(runs.total_before(end, want) >= want.min(total));
+            let most = all.iter().map(before).max().filter(|pages| *pages > 0);
+            let found = runs.largest_before(end, usize::MAX).map(|run| run.pages);
+            assert_eq!(found, most);
+            assert_eq!(runs.largest_before(end, 0).is_some(), most.is_some());
         }
     }
 }

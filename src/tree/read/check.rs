@@ -78,9 +78,21 @@ pub type OnFault<'f> = &'f mut dyn FnMut(PageNo, FaultKind, &str) -> bool;
 /// A function that is called with each run that was reached, and what the run holds.
 pub type OnRun<'f> = &'f mut dyn FnMut(Extent, Reached);
 
+/// What a check has reached.
+#[derive(Debug, Clone, Default)]
+pub struct SeenPages {
+    pages: PageSet,
+    extents: BTreeMap<PageNo, Extent>,
+}
+
 /// A check of one or several trees of one file.
 pub struct Checker<'f> {
     seen: PageSet,
+    /// Whether trees may share pages with those that were checked before.
+    shares: bool,
+    /// The extents that were reached, by their first pages, if they are kept.
+    extents: BTreeMap<PageNo, Extent>,
+    keeps_extents: bool,
     on_fault: OnFault<'f>,
     on_run: OnRun<'f>,
     /// Whether long values are read and verified, too.
@@ -90,6 +102,14 @@ pub struct Checker<'f> {
     stopped: bool,
     /// Whether a key or a bound could not be read for lack of memory, which is no fault of the tree. It ends the check.
     lacks_memory: bool,
+}
+
+/// Whether an extent was reached before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    First,
+    /// It was, by a tree of another state.
+    Again,
 }
 
 /// What is the same for all pages of one tree.
@@ -112,12 +132,35 @@ impl<'f> Checker<'f> {
     pub fn new(values: bool, on_fault: OnFault<'f>, on_run: OnRun<'f>) -> Checker<'f> {
         Checker {
             seen: PageSet::new(),
+            shares: false,
+            extents: BTreeMap::new(),
+            keeps_extents: false,
             on_fault,
             on_run,
             values,
             has_long: false,
             stopped: false,
             lacks_memory: false,
+        }
+    }
+
+    /// Keeps what extents were reached, for a check of other states that share some of them.
+    pub fn keep_extents(&mut self) {
+        self.keeps_extents = true;
+    }
+
+    /// From now on trees are those of other states of the same tables, of which another check has reached `seen`. That
+    /// is not read again, but for a look whether it has the checksum that this tree wants.
+    pub fn share(&mut self, seen: SeenPages) {
+        (self.seen, self.extents, self.shares) = (seen.pages, seen.extents, true);
+        self.keep_extents();
+    }
+
+    /// Returns the pages that were reached, those before included.
+    pub fn into_seen(self) -> SeenPages {
+        SeenPages {
+            pages: self.seen,
+            extents: self.extents,
         }
     }
 
@@ -140,7 +183,7 @@ impl<'f> Checker<'f> {
         if root.height > 0 {
             self.page(&Tree { source, table }, &root.ptr, root.height, &[], None);
         }
-        if self.has_long && !root.has_long {
+        if self.has_long && !root.has_long && !self.shares {
             self.fault(root.ptr.page, "long values or keys in a tree that says it has none");
         }
     }
@@ -177,7 +220,10 @@ impl<'f> Checker<'f> {
             Err(e) => return self.error(ptr.page, &e),
         };
         if !self.seen.insert(ptr.page.number()) {
-            return self.fault(ptr.page, "page reached twice");
+            if !self.shares {
+                self.fault(ptr.page, "page reached twice");
+            }
+            return;
         }
         let run = Run::new(ptr.page.number(), 1);
         let birth = ptr.birth;
@@ -417,7 +463,7 @@ impl<'f> Checker<'f> {
                 if inline != KEEP || rest.key_len <= of.whole_max {
                     self.fault(ptr.page, "bad length of a long key");
                 }
-                self.extent(t, &rest.extent(size), ptr)
+                self.extent(t, &rest.extent(size), ptr).is_some()
             }
             Err(d) => {
                 self.fault(ptr.page, d.0);
@@ -433,7 +479,7 @@ impl<'f> Checker<'f> {
         };
         let mut sound = true;
         for e in chain.all_extents() {
-            sound &= self.extent(t, e, ptr);
+            sound &= self.extent(t, e, ptr) == Some(Visit::First);
         }
         // No page of a sound chain was reached before, so reading all chains reads no more than the file.
         for i in 0..if self.values && sound { pieces(chain.len) } else { 0 } {
@@ -444,11 +490,11 @@ impl<'f> Checker<'f> {
         }
     }
 
-    /// Checks and reports an extent that a record of the page behind `ptr` names. Returns whether it is sound.
-    fn extent<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, e: &Extent, ptr: &Ptr) -> bool {
+    /// Checks and reports an extent that a record of the page behind `ptr` names. Returns `None` if it is not sound.
+    fn extent<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, e: &Extent, ptr: &Ptr) -> Option<Visit> {
         if let Err(error) = t.source.raw(e.run.first, e.run.pages * t.source.page_size() as u64) {
             self.error(ptr.page, &error);
-            return false;
+            return None;
         }
         self.has_long = true;
         if e.birth > ptr.birth || e.birth == CommitId::NONE {
@@ -459,10 +505,21 @@ impl<'f> Checker<'f> {
             let run = Run::new(e.run.first, new);
             (self.on_run)(Extent { run, ..*e }, Reached::Chain);
         }
-        if new < e.run.pages {
-            self.fault((e.run.first + new).into(), "page reached twice");
+        match new == e.run.pages {
+            true => {
+                if self.keeps_extents {
+                    self.extents.insert(e.run.first, *e);
+                }
+                Some(Visit::First)
+            }
+            false if self.shares && self.extents.get(&e.run.first) == Some(e) => Some(Visit::Again),
+            // What is there now is something else, and the value is read to see whether it is whole.
+            false if self.shares => Some(Visit::First),
+            false => {
+                self.fault((e.run.first + new).into(), "page reached twice");
+                None
+            }
         }
-        new == e.run.pages
     }
 
     /// Checks that the records lie in the heap without overlapping, and that they and the garbage fill it.

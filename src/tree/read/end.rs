@@ -50,12 +50,40 @@ pub struct TreeEnd {
 }
 
 impl TreeEnd {
-    /// Goes to the entry at an end of a range, and returns whether there is one.
+    /// Goes to the entry at an end of a range, copies its key into `key`, and returns its value, or `None` if there is
+    /// no such entry.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt`, `NoMemory`.
     #[inline]
-    pub fn go<'s, S: PageSource<'s> + ?Sized>(
+    pub fn entry<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        tree: (&Root, PathsVersion),
+        range: RangeEnd<'_>,
+        key: &mut KeyBuf,
+    ) -> Result<Option<Stored<'s>>> {
+        let leaf = match range.is_open() && self.known == Some(tree.1) {
+            true => self.position.go_to_end_of_leaf(source, range.last)?,
+            false => match self.go(source, tree, range)? {
+                true => Some(self.position.leaf(source)?),
+                false => None,
+            },
+        };
+        let Some(leaf) = leaf else {
+            return Ok(None);
+        };
+        let (index, _) = self.position.in_leaf();
+        let shape = LeafShape::of(&leaf, key)?;
+        let value = match shape.entry(leaf.bytes(), index, key) {
+            Some(value) => Stored::Inline(value),
+            None => leaf.entry(index, source, key)?,
+        };
+        Ok((!range.has_passed(key)).then_some(value))
+    }
+
+    /// Goes to the entry at an end of a range, and returns whether there is one.
+    fn go<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         source: &S,
         tree: (&Root, PathsVersion),
@@ -93,7 +121,7 @@ impl TreeEnd {
         last: bool,
     ) -> Result<bool> {
         if self.known == Some(paths) {
-            return self.position.go_to_end_of_leaf(source, last);
+            return Ok(self.position.go_to_end_of_leaf(source, last)?.is_some());
         }
         self.known = None;
         let found = match last {
@@ -108,27 +136,6 @@ impl TreeEnd {
     /// it is not, `paths` is `None`.
     pub fn edited(&mut self, paths: Option<PathsVersion>) {
         self.known = self.known.and(paths);
-    }
-
-    /// Copies the key of the entry into `key`, and returns the value. Returns `None` if the entry lies outside the
-    /// range.
-    ///
-    /// # Errors
-    /// `Corrupt`, `NoMemory`.
-    #[inline]
-    pub fn entry<'s, S: PageSource<'s> + ?Sized>(
-        &self,
-        source: &S,
-        range: RangeEnd<'_>,
-        key: &mut KeyBuf,
-    ) -> Result<Option<Stored<'s>>> {
-        let (leaf, (index, _)) = (self.position.leaf(source)?, self.position.in_leaf());
-        let shape = LeafShape::of(&leaf, key)?;
-        let value = match shape.entry(leaf.bytes(), index, key) {
-            Some(value) => Stored::Inline(value),
-            None => leaf.entry(index, source, key)?,
-        };
-        Ok((!range.has_passed(key)).then_some(value))
     }
 }
 

@@ -33,18 +33,39 @@ pub struct Position {
     pub(in crate::tree) len: usize,
     /// The number of leaves that were entered from their neighbours since the last search. From 2 on this is a scan.
     run: u32,
+    /// What `run` will be in the last leaf that is announced, on the side `way`.
+    announced: u32,
+    /// What `run` will be when more leaves are announced.
+    announce_at: u32,
+    way: Ahead,
 }
 
 /// The most bytes of a leaf that are prefetched ahead of a scan.
 const SCAN_AHEAD: usize = 4096;
 /// A scan that has read more leaves than this will read many more.
 const LONG_SCAN: u32 = 64;
+/// The most bytes of leaves that a scan has announced and not entered.
+const WINDOW: usize = 8 << 20;
+/// The number of branches above leaves that are announced together, at least.
+const PARENTS: usize = 32;
 
 /// On which side neighbours are expected to be read next.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Ahead {
+    #[default]
     Right,
     Left,
+}
+
+impl Ahead {
+    /// Returns the number of the child `by` children from child `index` on, if that is not before the first one.
+    #[inline(always)]
+    fn nth(self, index: usize, by: usize) -> Option<usize> {
+        match self {
+            Ahead::Left => index.checked_sub(by),
+            Ahead::Right => Some(index + by),
+        }
+    }
 }
 
 /// A descent to the leaf of a key that records the path in a position.
@@ -107,6 +128,12 @@ impl Position {
     pub fn reset(&mut self) {
         self.path.clear();
         (self.index, self.len, self.run) = (0, 0, 0);
+        (self.announced, self.announce_at) = (0, 0);
+    }
+
+    /// Returns whether no leaf of the tree lies behind this one.
+    pub(in crate::tree) fn is_last_leaf(&self) -> bool {
+        self.path.iter().all(|step| step.index + 1 == step.len)
     }
 
     /// Returns the pointer to the leaf.
@@ -148,16 +175,22 @@ impl Position {
     }
 
     /// Moves to the first or the last entry of its leaf, which has not moved but may have other entries than before.
-    /// Returns false, and is nowhere, if it has none.
+    /// Returns the leaf, or `None`, and is nowhere, if it has no entry.
     ///
     /// # Errors
     /// `Corrupt`.
-    pub(super) fn go_to_end_of_leaf<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, last: bool) -> Result<bool> {
+    #[inline]
+    pub(super) fn go_to_end_of_leaf<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        last: bool,
+    ) -> Result<Option<Leaf<'s>>> {
         self.guard(|p| {
             let ptr = p.leaf;
-            p.enter(ptr, &leaf(source, &ptr)?)?;
+            let leaf = leaf(source, &ptr)?;
+            p.enter(ptr, &leaf)?;
             p.index = if last { p.len.saturating_sub(1) } else { 0 };
-            Ok(p.is_valid())
+            Ok(p.is_valid().then_some(leaf))
         })
     }
 
@@ -387,16 +420,9 @@ impl Position {
             }
             // The first step over a leaf's end may be the last. A caller that makes a second one is scanning.
             if level == 2 && run > 1 {
-                let neighbour = |by: usize| match way {
-                    Ahead::Left => step.index.checked_sub(by),
-                    Ahead::Right => Some(step.index + by).filter(|i| *i < parent.len()),
-                };
-                let fresh = match way {
-                    Ahead::Left => step.index + 2 == step.len,
-                    Ahead::Right => step.index == 1,
-                };
-                if run.is_power_of_two() || fresh {
-                    p.announce_leaves(source, &step, way)?;
+                let neighbour = |by: usize| way.nth(step.index, by).filter(|i| *i < parent.len());
+                if run >= p.announce_at || p.way != way {
+                    p.announce_leaves(source, way)?;
                 }
                 // The leaf after next is prefetched as a whole, because a scan reads all of it and memory is slow.
                 // Leaves that are full and lie side by side need no prefetch: the processor reads on by itself, unless
@@ -421,37 +447,68 @@ impl Position {
         })
     }
 
-    /// Announces the leaves that a scan will read, more and more at once as it goes on. A long scan announces the
-    /// leaves of the next parent, too, so that they are on their way while those of this parent are read.
+    /// Announces the leaves that a scan will read, from the one that it is about to enter on: more and more as it goes
+    /// on. A long scan goes on with the leaves of the next parents, so that the disk is never without work.
     #[cold]
     #[inline(never)]
-    fn announce_leaves<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, step: &Step, way: Ahead) -> Result<()> {
-        let parent = branch(source, &step.ptr, 2)?;
-        let many = 4 * self.run as usize;
-        let leaves = match way {
-            Ahead::Left => step.index.saturating_sub(many)..step.index + 1,
-            Ahead::Right => step.index..(step.index + many).min(parent.len()),
-        };
-        source.will_read(
-            &mut leaves
-                .filter(|i| *i < parent.len())
-                .map(|i| Run::new(parent.child(i).number(), 1)),
-        );
-        if self.run <= LONG_SCAN {
-            return Ok(());
-        }
-        let Some(above) = self.path.len().checked_sub(2).map(|at| &self.path[at]) else {
+    fn announce_leaves<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, way: Ahead) -> Result<()> {
+        let Some((step, above)) = self.path.split_last() else {
             return Ok(());
         };
-        let grandparent = branch(source, &above.ptr, 3)?;
-        let next = match way {
-            Ahead::Left => above.index.checked_sub(1),
-            Ahead::Right => Some(above.index + 1),
-        };
-        if let Some(next) = next.filter(|i| *i < grandparent.len()) {
-            let parent = branch(source, &grandparent.ptr(next), 2)?;
-            source.will_read(&mut (0..parent.len()).map(|i| Run::new(parent.child(i).number(), 1)));
+        if self.way != way {
+            // Who turns begins anew, and may turn again.
+            (self.way, self.run, self.announced) = (way, 2, 0);
         }
+        let most = (WINDOW / source.page_size()).max(2);
+        let window = (self.run as usize).saturating_mul(4).min(most);
+        let known = self.announced.saturating_add(1).saturating_sub(self.run) as usize;
+        let mut runs = Vec::with_capacity(window.saturating_sub(known));
+        let mut parent = branch(source, &step.ptr, 2)?;
+        let mut first = step.index;
+        // The leaves that were passed, and the parents behind this one.
+        let (mut passed, mut parents) = (0, 0);
+        let is_cut = loop {
+            let nth = |i: usize| way.nth(first, i).filter(|i| *i < parent.len());
+            let leaves = (known.saturating_sub(passed)..window - passed).map_while(nth);
+            runs.extend(leaves.map(|i| Run::new(parent.child(i).number(), 1)));
+            passed += match way {
+                Ahead::Left => first + 1,
+                Ahead::Right => parent.len().saturating_sub(first),
+            };
+            let above = match above.last() {
+                _ if passed >= window => break true,
+                Some(above) if self.run > LONG_SCAN => above,
+                _ => break false,
+            };
+            parents += 1;
+            let grandparent = branch(source, &above.ptr, 3)?;
+            let nth = |i: usize| way.nth(above.index, i).filter(|i| *i < grandparent.len());
+            let Some(next) = nth(parents) else {
+                break false;
+            };
+            // Nor does the scan wait for one parent after another.
+            let is_first = parents == 1 && (known == 0 || window < most);
+            if passed >= known && (is_first || next % PARENTS == 0) {
+                let ahead = (parents..parents + 2 * PARENTS).map_while(nth);
+                source.will_read(&mut ahead.map(|i| Run::new(grandparent.child(i).number(), 1)));
+            }
+            // If the scan gets to a damaged parent, it says so itself.
+            parent = match branch(source, &grandparent.ptr(next), 2) {
+                Ok(parent) => parent,
+                Err(_) => break false,
+            };
+            first = match way {
+                Ahead::Left => parent.len().saturating_sub(1),
+                Ahead::Right => 0,
+            };
+        };
+        source.will_read(&mut runs.into_iter());
+        let reached = passed.min(window).max(known) as u32;
+        self.announced = self.run.saturating_add(reached).saturating_sub(1);
+        self.announce_at = match is_cut {
+            true => self.announced.saturating_sub(window as u32 / 2),
+            false => self.announced.saturating_add(1),
+        };
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //! leaf cannot take in place is left to `apply`, and so is what it cannot do at once:
 //!
 //! - A leaf that has lost its last entry goes, and its branch takes that in as it takes in any reply
-//!   ([`Apply::climb_out`]).
+//!   ([`Apply::climb_with`]), as it does where the last leaf of the tree is full and another begins behind it.
 //! - A leaf that has lost much is not joined with its neighbours at once, because the position would be lost and the
 //!   next edit is likely to come to the same leaf. The arena notes it, and [`Apply::join_lost`] looks at all such
 //!   leaves together, before the pages are placed. It joins those that `apply` would join.
@@ -15,82 +15,19 @@ use super::apply::{has_lost_much, is_nearly_empty, Apply, ChildChange, OpenBranc
 use super::arena::Arena;
 use super::edits::Op;
 use super::fences::Fences;
+use super::in_place::{self, wrong_count};
 use super::node::{branch_in, leaf_in};
 use super::ownership::not_ours;
 use super::sorted::EditSlice;
-use super::values::is_long_key;
+use super::spot::{Edited, KeyEdit, Known, Spot, Valid};
 use crate::error::{Error, Result};
-use crate::ids::{PageNo, PageRef, PrivatePage};
-use crate::page::branch_build::{change_child, child_of};
-use crate::page::header::{self, CHECK_PREFIX};
-use crate::page::leaf::{Leaf, Stored};
-use crate::page::suffix::Suffix;
-use crate::page::{leaf_edit, PageSink, PageSource, Prefetch, Ptr, Root};
+use crate::ids::{PageNo, PageRef};
+use crate::page::branch_build::{change_entries, child_of, move_child};
+use crate::page::{PageSink, PageSource, Prefetch, Ptr, Root};
 use crate::tree::read::path::Position;
-use crate::util::hash::fingerprint;
 
 /// The most edits that `apply` makes one by one: the machinery for many costs more than their descents.
 const ONE_BY_ONE: usize = 4;
-
-/// An edit of one key.
-#[derive(Clone, Copy)]
-pub struct KeyEdit<'e> {
-    /// The key.
-    pub key: &'e [u8],
-    /// What the edit does to it.
-    pub op: Op<'e>,
-}
-
-/// Where an edit is to be made.
-pub struct Spot<'p> {
-    /// A position in the tree as it is now.
-    pub position: &'p mut Position,
-    /// What is known of it.
-    pub known: Known,
-}
-
-/// What is known of a position at which an edit is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// It leads to the entry of the key.
-    Entry,
-    /// It leads to where the key, which has no entry, belongs: before that entry, in the same leaf.
-    Gap,
-    /// Nothing: it is only memory for the search.
-    Nothing,
-}
-
-/// What is as right after an edit as before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Valid {
-    /// Nothing is sure: pages may have moved.
-    Nothing,
-    /// No page has moved, but an entry has come or gone.
-    Paths,
-    /// No page has moved, and no entry has come or gone, so that all positions are as right as before.
-    Positions,
-}
-
-/// What became of an edit at a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Edited {
-    /// It was made, and the position leads to the entry, or to the gap that it has left.
-    Here(Valid),
-    /// It was made, but its leaf is gone, so the position leads nowhere.
-    LeafGone,
-    /// It was not made: `apply` has to make it.
-    Refused(Valid),
-}
-
-impl Edited {
-    /// Returns what is as right as before.
-    pub fn still_valid(self) -> Valid {
-        match self {
-            Edited::Here(kept) | Edited::Refused(kept) => kept,
-            Edited::LeafGone => Valid::Nothing,
-        }
-    }
-}
 
 /// The pages of a tree that is being changed, those of the snapshot and the private ones.
 struct AllPages<'x, S> {
@@ -149,28 +86,18 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub fn edit(&mut self, root: &mut Root, spot: Spot<'_>, edit: KeyEdit<'_>) -> Result<Edited> {
         let Spot { position, known } = spot;
         match known {
-            Known::Entry => self.edit_at(root, position, true, edit),
-            Known::Gap => self.edit_at(root, position, false, edit),
+            Known::Entry | Known::Gap => self.edit_at(root, Spot { position, known }, edit),
             Known::Nothing => self.edit_found(root, position, edit),
         }
     }
 
-    /// Makes an edit at a position. The key has an entry there if `is_entry`; otherwise it belongs before that entry.
-    fn edit_at(&mut self, root: &mut Root, at: &mut Position, is_entry: bool, edit: KeyEdit<'_>) -> Result<Edited> {
-        debug_assert!(
-            !self.arena.is_frozen(),
-            "no page changes in place while bytes are pinned"
-        );
+    /// Makes an edit at a position of which it is known where it leads.
+    fn edit_at(&mut self, root: &mut Root, mut spot: Spot<'_>, edit: KeyEdit<'_>) -> Result<Edited> {
         self.begin(root)?;
-        if let Some(page) = at.leaf.page.as_private() {
-            let edited = match is_entry {
-                true => self.edit_private(root, at, page, edit)?,
-                false => self.insert_private(root, at, page, edit)?,
-            };
-            if let Some(edited) = edited {
-                return Ok(edited);
-            }
+        if let Some(edited) = in_place::edit(self.arena, root, &mut spot, edit)? {
+            return Ok(edited);
         }
+        let (at, is_entry) = (spot.position, spot.known == Known::Entry);
         let old = match at.leaf.page.is_private() {
             true => at.leaf,
             false => self.whole_ptr(root, at, at.path.len())?,
@@ -184,11 +111,20 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let position = if is_entry { Ok(at.index) } else { Err(at.index) };
         let done = self.edit_entry(&mut node, position, edit.key, edit.op)?;
+        if !done && position == Err(entries) && at.is_last_leaf() {
+            let fences = self.fences_of(root, at, at.path.len())?;
+            if let Some(reply) = self.put_behind_full(&node, edit, &fences)? {
+                self.discard(node);
+                *root = self.climb_with(*root, at, reply)?;
+                at.reset();
+                return Ok(Edited::LeafGone);
+            }
+        }
         let leaf = node.leaf()?;
         let (left, used_now) = (leaf.len(), leaf.used());
         if left == 0 {
             self.discard(node);
-            *root = self.climb_out(*root, at)?;
+            *root = self.climb_with(*root, at, Reply::none())?;
             at.reset();
             return Ok(Edited::LeafGone);
         }
@@ -208,66 +144,6 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             true => Ok(Edited::Here(kept)),
             false => Ok(Edited::Refused(kept)),
         }
-    }
-
-    /// Makes an edit of an entry that is in a private leaf and stays there, if it needs nothing but bytes of the page:
-    /// most do. Returns `None` if it does not, and has changed nothing then.
-    #[inline]
-    fn edit_private(
-        &mut self,
-        root: &mut Root,
-        at: &mut Position,
-        page: PrivatePage,
-        edit: KeyEdit<'_>,
-    ) -> Result<Option<Edited>> {
-        let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
-        match edit.op {
-            Op::Put(value @ Stored::Inline(_)) => {
-                let done = at.index < at.len && leaf_edit::overwrite(bytes, at.index, &value);
-                Ok(done.then_some(Edited::Here(Valid::Positions)))
-            }
-            Op::Put(Stored::Chain(_)) => Ok(None),
-            Op::Delete => {
-                let leaf = Leaf::of(bytes, at.leaf.page)?;
-                let (entries, used) = (leaf.len(), leaf.used());
-                let stays = entries > 1 && at.index < entries && !is_long_key(edit.key, bytes.len());
-                if !stays || leaf.value(at.index)?.is_chain() {
-                    return Ok(None);
-                }
-                leaf_edit::remove(bytes, at.index);
-                self.arena.note_loss(page, used);
-                let kept = self.climb(root, at, at.leaf.page, -1)?;
-                at.len = entries - 1;
-                Ok(Some(Edited::Here(kept)))
-            }
-        }
-    }
-
-    /// Does the same with the put of a key that has no entry yet, if there is room for it.
-    #[inline]
-    fn insert_private(
-        &mut self,
-        root: &mut Root,
-        at: &mut Position,
-        page: PrivatePage,
-        edit: KeyEdit<'_>,
-    ) -> Result<Option<Edited>> {
-        let Op::Put(value @ Stored::Inline(_)) = edit.op else {
-            return Ok(None);
-        };
-        let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
-        // A page whose bounds have grown may get a key that lacks its prefix.
-        let plain = header::flags(bytes) & CHECK_PREFIX == 0 && !is_long_key(edit.key, bytes.len());
-        let suffix = edit.key.get(header::prefix_len(bytes)..).filter(|_| plain);
-        let Some(suffix) = suffix.filter(|_| at.index <= at.len) else {
-            return Ok(None);
-        };
-        if !leaf_edit::insert(bytes, at.index, &Suffix::of(suffix), fingerprint(edit.key), &value) {
-            return Ok(None);
-        }
-        let kept = self.climb(root, at, at.leaf.page, 1)?;
-        at.len += 1;
-        Ok(Some(Edited::Here(kept)))
     }
 
     /// Applies edits one by one, each where a search finds its key, if they are few. Returns the root, and those that
@@ -300,7 +176,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             (None, _) => Ok(nowhere),
             // There is nothing to delete, so no page need be copied.
             (Some(false), Op::Delete) => Ok(Edited::Here(Valid::Positions)),
-            (Some(is_entry), _) => self.edit_at(root, at, is_entry, edit),
+            (Some(is_entry), _) => {
+                let known = if is_entry { Known::Entry } else { Known::Gap };
+                self.edit_at(root, Spot { position: at, known }, edit)
+            }
         }
     }
 
@@ -353,16 +232,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                     copy.ok_or_else(|| Error::Panic("a page that was copied is not private".into()))?
                 }
             };
-            let bytes = self.arena.get_mut(page);
-            if !bytes.is_some_and(|bytes| change_child(bytes, step.index, moved_to, more)) {
-                return Err(Error::corrupt(step.ptr.page, "entry counts do not add up"));
+            let changed = self.arena.get_mut(page).is_some_and(|bytes| match moved_to {
+                Some(moved_to) => move_child(bytes, step.index, moved_to, more),
+                None => change_entries(bytes, step.index, more),
+            });
+            if !changed {
+                return Err(wrong_count(step.ptr.page));
             }
             let here = PageRef::private(page);
             moved_to = (here != step.ptr.page).then_some(here);
             at.path[above].ptr.page = here;
         }
         let entries = root.ptr.entries.checked_add_signed(more);
-        let entries = entries.ok_or_else(|| Error::corrupt(root.ptr.page, "entry counts do not add up"))?;
+        let entries = entries.ok_or_else(|| wrong_count(root.ptr.page))?;
         root.ptr = match moved_to {
             Some(page) => Ptr {
                 page,
@@ -374,9 +256,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(kept)
     }
 
-    /// Takes the leaf of a position, which has lost its last entry, out of the tree.
-    fn climb_out(&mut self, root: Root, at: &Position) -> Result<Root> {
-        let (mut reply, mut old) = (Reply::none(), self.whole_ptr(&root, at, at.path.len())?);
+    /// Tells the branches above the leaf of a position, which is not in the tree any more, what it has become.
+    fn climb_with(&mut self, root: Root, at: &Position, reply: Reply) -> Result<Root> {
+        let (mut reply, mut old) = (reply, self.whole_ptr(&root, at, at.path.len())?);
         for above in (0..at.path.len()).rev() {
             let level = (at.path.len() - above) as u8 + 1;
             let ptr = self.whole_ptr(&root, at, above)?;
@@ -389,7 +271,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.finish_root(reply, root.height)
     }
 
-    /// Returns the fences of branch `above` of a path.
+    /// Returns the fences of branch `above` of a path, or behind all branches those of the leaf.
     fn fences_of(&mut self, root: &Root, at: &Position, above: usize) -> Result<Fences> {
         let mut fences = Fences::whole();
         for i in 0..above {

@@ -236,7 +236,7 @@ fn private_child(arena: &Arena, branch: &FinishedBranch, from: usize) -> Result<
     let bytes = arena.get(branch.page).ok_or_else(no_page)?;
     let children = Branch::new(bytes, PageRef::private(branch.page))?;
     let end = children.len().saturating_sub(usize::from(branch.keeps_last));
-    Ok((from..end).find_map(|at| {
+    Ok(children.first_private(from..end).and_then(|at| {
         Some(PrivateChild {
             at,
             page: children.child(at).as_private()?,
@@ -247,8 +247,8 @@ fn private_child(arena: &Arena, branch: &FinishedBranch, from: usize) -> Result<
 
 /// Returns whether a page is a branch that points to a private page.
 fn has_private_child(page: &[u8]) -> bool {
-    let children = |branch: Branch<'_>| (0..branch.len()).any(|i| branch.child(i).is_private());
-    header::level(page) > 1 && Branch::new(page, PageRef::UNKNOWN).is_ok_and(children)
+    let has = |branch: Branch<'_>| branch.first_private(0..branch.len()).is_some();
+    header::level(page) > 1 && Branch::new(page, PageRef::UNKNOWN).is_ok_and(has)
 }
 
 #[cold]

@@ -160,3 +160,20 @@ fn what_edits_at_positions_take_counts_in_a_later_flush() {
         assert!(fill > 0.5, "{fill} filled, pages placed early: {places_pages}");
     }
 }
+
+/// Every other entry goes where a position stands, so that all leaves are left half full. They become full ones.
+#[test]
+fn leaves_that_all_lose_half_become_full_ones() {
+    for value in [8, 60, 150, 400] {
+        let mut tree = TestTree::new(4096);
+        let count = 600_000 / (value as u32 + 60);
+        (0..count).for_each(|i: u32| tree.put(&number(i).to_be_bytes(), &vec![1; value]));
+        tree.commit();
+        let keys: Vec<_> = tree.model.keys().cloned().collect();
+        for key in keys.iter().step_by(2) {
+            tree.edit_now(key, None);
+        }
+        let fill = fill(&mut tree);
+        assert!(fill > 0.8, "values of {value}: {fill} filled");
+    }
+}

@@ -8,6 +8,10 @@
 //! fit one page, three leaves share two, or four share three, if they hold no more than [`does_one_less`] allows. So a
 //! leaf below half whose neighbours could be read stays so only between leaves that are full.
 //!
+//! *Many at once.* Where more leaves side by side have much room than these ways take, as a cursor leaves them that
+//! deletes every other entry, all of them become as few as they need. Two by two, each leaf would be built several
+//! times.
+//!
 //! *Not again and again.* A sixteenth of each leaf that three or four become stays free, so a leaf beside others that
 //! are as full is split by the next few entries. That costs less than it saves where entries go as often as they come.
 //! A leaf that is more than half full is looked at when it falls below three quarters and below five eighths of a
@@ -51,6 +55,9 @@ const MOST: usize = 4;
 /// The same for the halves of a leaf that was split. Four leaves that become three are one more to write, and a tree
 /// that grows has no lasting gain from it: commits of 1000 puts of new keys would write a tenth more pages.
 const MOST_OF_SPLIT: usize = 3;
+
+/// The most bytes of leaves that are joined at once. They stay in the cache.
+const AT_ONCE: usize = 128 << 10;
 
 /// Leaves below one branch that are looked at: how many there are, how large pages are, and what returns the bytes that
 /// one of them uses.
@@ -214,6 +221,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let is_new = |child: &DraftChild<'_>| matches!(child.separator, Separator::New(_));
         let was_split = draft.children[i..].iter().take(2).any(is_new);
         let most = if was_split { MOST_OF_SPLIT } else { MOST };
+        if let Some(leaves) = self.run_with_room(draft, i)? {
+            if self.repack(draft, leaves, draft.page_size())? {
+                return Ok(Some(i));
+            }
+        }
         for way in WAYS {
             let row = Row {
                 count: draft.children.len(),
@@ -229,7 +241,21 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(None)
     }
 
-    /// Builds one leaf less than there are from some leaves of a branch, if that works. If it is one leaf, it uses at
+    /// Returns leaf `i` of a branch with those behind it, if they all have much room, are more than any of the [`WAYS`]
+    /// takes, and may become fewer.
+    fn run_with_room(&self, draft: &BranchDraft<'_>, i: usize) -> Result<Option<Range<usize>>> {
+        let page_size = draft.page_size();
+        let most = AT_ONCE / page_size;
+        let has_room = |child: &&DraftChild<'_>| child.underfull && !self.emitter.is_queued(child.ptr.page);
+        let run = draft.children[i..].iter().take(most).take_while(has_room).count();
+        if run <= MOST {
+            return Ok(None);
+        }
+        let used = |at: usize| self.used(&draft.children[at].ptr);
+        Ok(one_less(i..i + run, page_size, used)?.map(|_| i..i + run))
+    }
+
+    /// Builds fewer leaves than there are from some leaves of a branch, if that works. If it is one leaf, it uses at
     /// most `limit` bytes. Returns false and changes nothing if it does not.
     fn repack(&mut self, draft: &mut BranchDraft<'_>, at: Range<usize>, limit: usize) -> Result<bool> {
         let fences = draft.fences_of(at.clone(), &self.source)?;

@@ -73,7 +73,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Builds one leaf. The first `common` bytes of its prefix are already missing from the suffixes of the entries.
-    fn build_new_page(&mut self, entries: &[Entry<'_>], common: usize, prefix: &[u8], separator: Vec<u8>) -> NewPage {
+    pub(super) fn build_new_page(
+        &mut self,
+        entries: &[Entry<'_>],
+        common: usize,
+        prefix: &[u8],
+        separator: Vec<u8>,
+    ) -> NewPage {
         let mut memory = self.arena.memory();
         let prefix = NewPrefix::of(prefix, common);
         build_leaf(&mut memory, self.table, prefix, entries);

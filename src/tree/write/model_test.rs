@@ -2,6 +2,7 @@
 //! once and later. The structure and the accounting of pages are checked after each batch.
 
 use super::test_tree::TestTree;
+use std::collections::BTreeSet;
 
 struct Rnd(u64);
 
@@ -296,6 +297,67 @@ fn edits_at_once_equal_a_map() {
                 tree.verify();
                 if rnd.below(2) == 0 {
                     tree.commit();
+                }
+            }
+            tree.commit();
+        }
+    }
+}
+
+/// Puts at once behind all others: the leaves become as many as with a flush, and the tree is asked for none of them.
+#[test]
+fn puts_at_once_behind_all_others_fill_leaves() {
+    for (kind, value) in [(1, 8), (1, 60), (2, 150), (2, 1500), (3, 20)] {
+        let mut rnd = Rnd(17);
+        let keys: BTreeSet<Vec<u8>> = (0..2000).map(|_| key(kind, &mut rnd)).collect();
+        let value = vec![b'v'; value];
+        let mut trees = [TestTree::new(4096), TestTree::new(4096)];
+        let [now, later] = &mut trees;
+        for key in &keys {
+            now.edit_now(key, Some(&value));
+            later.put(key, &value);
+        }
+        later.flush();
+        now.verify();
+        // The first put finds no leaf.
+        assert_eq!(now.refused, 1, "kind {kind}");
+        now.commit();
+        later.commit();
+        let (pages, least) = (now.pages(), later.pages());
+        // A flush knows the prefix of a leaf before it is full, and puts more into it.
+        assert!(pages <= least + least / 3 + 1, "kind {kind}: {pages}, not {least}");
+    }
+}
+
+/// The same with keys and values of all kinds and lengths, among other edits.
+#[test]
+fn puts_at_once_behind_all_others_equal_a_map() {
+    for seed in 1..60u64 {
+        for kind in 0..=ALL_LENGTHS {
+            let mut rnd = Rnd(seed * 6029 + u64::from(kind));
+            let size = [4096, 8192][rnd.below(2) as usize];
+            let mut tree = TestTree::new(size);
+            tree.at = format!("kind {kind} seed {seed}");
+            let length = rnd.below(200);
+            let mut keys: Vec<Vec<u8>> = (0..rnd.below(500))
+                .map(|_| match kind {
+                    ALL_LENGTHS => key_of_any_length(size, &mut rnd),
+                    kind => key(kind, &mut rnd),
+                })
+                .collect();
+            keys.sort();
+            for key in &keys {
+                let length = [length, length, length, rnd.below(200), 2000][rnd.below(5) as usize];
+                tree.edit_now(key, Some(&vec![b'v'; length as usize]));
+                match rnd.below(40) {
+                    0 => tree.verify(),
+                    1 => drop(tree.commit()),
+                    2 => tree.edit_now(key, None),
+                    3 => {
+                        let first = tree.model.keys().next().cloned().expect("an entry");
+                        tree.edit_now(&first, None);
+                    }
+                    _ => {}
                 }
             }
             tree.commit();

@@ -109,7 +109,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 fn page_of(ptr: &Ptr, table: TableId) -> Extent {
     debug_assert!(!ptr.page.is_private(), "a private page has no place in the file");
     Extent {
-        own: table == TableId::SPACE,
+        own: table == TableId::SPACE || table == TableId::SNAPSHOTS,
         ..Extent::new(Run::new(ptr.page.number(), 1), ptr.birth)
     }
 }

@@ -5,10 +5,11 @@
 
 use super::apply::Apply;
 use super::arena::Arena;
-use super::at_position::{Edited, KeyEdit, Known, Spot};
 use super::edits::{EditLog, Op};
 use super::emit::Emitter;
 use super::range::KeyRange;
+use super::relocation::Relocation;
+use super::spot::{Edited, KeyEdit, Known, Spot};
 use super::values::{is_long_key, release_value, write_chain};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
@@ -23,6 +24,7 @@ use crate::page::{Extent, Lifetime, PageSink, PageSource, Prefetch, Ptr, Root};
 use crate::tree::read::path::Position;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Mutex;
 
 /// Pages ever written, by number. They are leaked, which a test can afford. No number is given twice, so what was read
@@ -31,6 +33,8 @@ struct Disk {
     size: usize,
     pages: Mutex<BTreeMap<PageNo, &'static [u8]>>,
     joined: Mutex<BTreeMap<(PageNo, u64), &'static [u8]>>,
+    /// How many tree pages were read.
+    reads: AtomicU64,
 }
 
 impl Prefetch for &'static Disk {
@@ -41,6 +45,7 @@ impl Prefetch for &'static Disk {
 
 impl PageSource<'static> for &'static Disk {
     fn page(&self, ptr: &Ptr) -> Result<&'static [u8]> {
+        self.reads.fetch_add(1, Relaxed);
         let page = self.pages.lock().unwrap().get(&ptr.page.number()).copied();
         let page = page.ok_or_else(|| Error::corrupt(ptr.page, "never written"))?;
         assert_eq!(crate::util::crc32c(page), ptr.checksum, "page {:?}", ptr.page);
@@ -71,12 +76,23 @@ impl PageSource<'static> for &'static Disk {
     }
 }
 
-/// Allocates from the end, and remembers which pages are in use.
+/// Allocates from the end, or from `holes` while there are some, and remembers which pages are in use.
 struct Fake {
     disk: &'static Disk,
     birth: CommitId,
     next: PageNo,
     used: BTreeMap<PageNo, CommitId>,
+    /// Free pages at the front, which only relocations make.
+    holes: Run,
+    /// How many of them are free together.
+    hole_pages: u64,
+}
+
+impl Fake {
+    fn give(&mut self, run: Run) -> Run {
+        pages_of(run).for_each(|p| assert!(self.used.insert(p, self.birth).is_none()));
+        run
+    }
 }
 
 impl PageSink for Fake {
@@ -84,13 +100,24 @@ impl PageSink for Fake {
         self.birth
     }
     fn take(&mut self, want: u64, _: Lifetime) -> Result<Run> {
-        self.take_exact(want.clamp(1, 7))
+        match self.holes.pages.min(want) {
+            0 => self.take_exact(want.clamp(1, 7)),
+            pages => self.take_hole(pages.min(7)).map(|hole| hole.expect("a hole")),
+        }
     }
     fn take_exact(&mut self, pages: u64) -> Result<Run> {
         let run = Run::new(self.next, pages);
         self.next += pages + 1;
-        pages_of(run).for_each(|p| assert!(self.used.insert(p, self.birth).is_none()));
-        Ok(run)
+        Ok(self.give(run))
+    }
+    fn take_hole(&mut self, pages: u64) -> Result<Option<Run>> {
+        let left = self.holes.pages.checked_sub(pages);
+        let Some(left) = left.filter(|_| pages <= self.hole_pages) else {
+            return Ok(None);
+        };
+        let run = Run::new(self.holes.first, pages);
+        self.holes = Run::new(run.end(), left);
+        Ok(Some(self.give(run)))
     }
     fn write_pages(&mut self, page: PageNo, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
         for (i, (part, sum)) in parts.iter().zip(sums).enumerate() {
@@ -121,6 +148,9 @@ impl PageSink for Fake {
 fn pages_of(run: Run) -> impl Iterator<Item = PageNo> {
     (0..run.pages).map(move |i| run.first + i)
 }
+
+/// The pages before all others, which are free until a relocation takes them.
+pub(super) const FRONT: Run = Run::new(PageNo::new(4), 1 << 20);
 
 /// The expected content; chains by what was put.
 pub(super) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -193,7 +223,9 @@ impl Walk<'_> {
                     Stored::Chain(d) => {
                         let chain = Chain::decode(d, page.len()).unwrap();
                         chain.all_extents().for_each(|e| self.extent(e.run));
-                        chain.in_place(&self.disk).unwrap().unwrap().to_vec()
+                        let mut value = vec![0; chain.len as usize];
+                        assert_eq!(chain.read_at(0, &mut value, &self.disk).unwrap(), value.len());
+                        value
                     }
                 };
                 self.found.push((k, v));
@@ -238,6 +270,8 @@ pub(super) struct TestTree {
     log: EditLog,
     /// Whether finished pages are placed while a change goes on.
     pub places_pages: bool,
+    /// How many edits at once were refused.
+    pub refused: usize,
     /// What is said of the state when something is wrong with it.
     pub at: String,
 }
@@ -248,14 +282,17 @@ impl TestTree {
             size,
             pages: Mutex::new(BTreeMap::new()),
             joined: Mutex::default(),
+            reads: AtomicU64::new(0),
         }));
         TestTree {
             disk,
             sink: Fake {
                 disk,
                 birth: CommitId::new(1),
-                next: PageNo::new(4),
+                next: FRONT.end(),
                 used: BTreeMap::new(),
+                holes: Run::default(),
+                hole_pages: u64::MAX,
             },
             root: Root::default(),
             model: Model::new(),
@@ -264,6 +301,7 @@ impl TestTree {
             emitter: Emitter::new(),
             log: EditLog::default(),
             places_pages: false,
+            refused: 0,
             at: String::new(),
         }
     }
@@ -358,6 +396,7 @@ impl TestTree {
             Ok(root)
         });
         if refused {
+            self.refused += 1;
             self.log.push(key, op).expect("memory");
             self.flush();
         }
@@ -396,6 +435,37 @@ impl TestTree {
         }
         self.sink.birth = id.next();
         (id, leaves)
+    }
+
+    /// Moves what lies behind the frontier, from the key `from` on, into these free pages, and commits that. `work`
+    /// says how much may be moved and looked at. Returns how many tree pages were read and how many written.
+    pub fn relocate(&mut self, from: &mut Vec<u8>, holes: Run, work: &mut Relocation) -> (u64, usize) {
+        self.sink.holes = holes;
+        work.room = holes.pages;
+        let before = self.disk.reads.load(Relaxed);
+        self.change(|apply, root, _| apply.relocate(root, from, work));
+        let reads = self.disk.reads.load(Relaxed) - before;
+        assert!(self.arena.len() as u64 <= self.sink.holes.pages, "{}", self.at);
+        let written = self.arena.len();
+        self.commit();
+        (reads, written)
+    }
+
+    /// Says how many of the free pages at the front lie together.
+    pub fn cut_holes(&mut self, pages: u64) {
+        self.sink.hole_pages = pages;
+    }
+
+    /// Returns the free pages at the front that no relocation has taken.
+    pub fn front(&self) -> Run {
+        let taken = self.sink.used.range(..FRONT.end()).next_back();
+        let first = taken.map_or(FRONT.first, |(page, _)| *page + 1);
+        Run::new(first, FRONT.end() - first)
+    }
+
+    /// Returns the pages in use, in ascending order.
+    pub fn used(&self) -> impl DoubleEndedIterator<Item = PageNo> + '_ {
+        self.sink.used.keys().copied()
     }
 
     /// Returns the number of pages in use.

@@ -1,0 +1,242 @@
+//! Giving space back while the database is in use.
+
+use super::job::Job;
+use crate::db::{Db, WriteOptions};
+use crate::error::Result;
+use crate::ids::{CommitId, PageNo};
+use crate::pager::{Cut, Durability, PageWriter};
+use crate::tree::write::relocation::Stop;
+use crate::txn::{know_all_space, RelocateFrom};
+use std::time::{Duration, Instant};
+
+/// Free runs of fewer bytes are not given back to the file system by themselves.
+const PUNCHED_MIN: u64 = 1 << 20;
+/// What a step leaves behind is looked at again so many times: a commit that shrinks the file leaves free pages of its
+/// own, and what others write meanwhile may lie at the end. Where nobody else writes, the third time found nothing more
+/// in any test. One more is for those who write, who could go on for ever.
+const ROUNDS: usize = 4;
+/// How long a step may take that moves pages and commits: so long waits who wants to write. The next one takes up to
+/// twice as long as the one before, and is made shorter when it took longer than this; few take 100 us.
+const STEP_TIME: Duration = Duration::from_micros(80);
+/// The fewest and the most pages of a step. How many it moves in its time is learned as it goes on.
+const STEP_MIN: u64 = 8;
+const STEP_MAX: u64 = 512;
+/// While others write, they have the write lock for themselves at least so long after each step.
+const PAUSE: Duration = Duration::from_micros(200);
+/// Bytes of free pages that are left before the place where the file is to end, and the fewest pages: moving leaves
+/// some to what its commits write besides, and what others write meanwhile goes there.
+const SPARE: u64 = 192 << 10;
+const SPARE_PAGES: u64 = 24;
+/// Moving is worth while if the file becomes shorter by this part, as its inverse.
+const WORTH: u64 = 64;
+
+/// How [`Db::compact`] gives space back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompactOptions {
+    /// Whether pages stay where they are, so that only what is free at the end of the file already is cut off.
+    pub stay: bool,
+    /// Whether the room of free runs of 1 MiB and more that stay inside the file is given back to the file system. The
+    /// file is as long as before then, and takes less of the disk. Writing there again costs a little more than writing
+    /// where there is room.
+    pub punch: bool,
+}
+
+/// What [`Db::compact`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompactReport {
+    /// The pages of the file before.
+    pub pages_before: u64,
+    /// The pages of the file afterwards.
+    pub pages_after: u64,
+    /// The pages that were moved.
+    pub moved_pages: u64,
+    /// The bytes by which the file became shorter.
+    pub cut_bytes: u64,
+    /// The bytes of room inside the file that were given back. What had no room before does not count.
+    pub punched_bytes: u64,
+    /// Dead pages that readers still see, as far as is known. They stay where they are.
+    pub pending_pages: u64,
+    /// Dead pages that named snapshots keep. They stay where they are.
+    pub parked_pages: u64,
+    /// The commit of a reader that must end before the file can be cut, or before what it sees of the end can come
+    /// free, if there is one.
+    pub held: Option<CommitId>,
+}
+
+impl Db {
+    /// Makes the file smaller while others use it: moves what lives at its end to free pages before it, leaves out the
+    /// free pages at its end, and cuts them off. It makes commits that change nothing; other write transactions have
+    /// their turns between them. What readers and snapshots see stays where it is.
+    ///
+    /// # Errors
+    /// `Cancelled`: the job was cancelled; those of [`Db::begin_write`] and of commits. What was given back before
+    /// stays so.
+    pub fn compact(&self, options: &CompactOptions, job: &Job<'_>) -> Result<CompactReport> {
+        let before = self.stat();
+        let cut_before = self.pager().cut_bytes();
+        let mut report = CompactReport {
+            pages_before: before.pages,
+            ..CompactReport::default()
+        };
+        self.reclaim()?;
+        for _ in 0..ROUNDS {
+            self.leave_out_end(job)?;
+            if options.stay || !self.move_end(&mut report, job)? {
+                break;
+            }
+        }
+        report.held = self.cut_now(job)?;
+        if options.punch {
+            report.punched_bytes = self.punch(job)?;
+        }
+        // Writers cut what they find, too.
+        report.cut_bytes = self.pager().cut_bytes() - cut_before;
+        let after = self.stat();
+        report.pages_after = after.pages;
+        (report.pending_pages, report.parked_pages) = (after.pending_pages, after.parked_pages);
+        if after.readers > 0 && after.pending_pages > 0 {
+            // What it sees may be what kept the end of the file from being left out.
+            report.held = report.held.or(Some(after.oldest));
+        }
+        job.finish()?;
+        Ok(report)
+    }
+
+    /// Makes commits that leave out the free pages at the end of the file, as long as there are any.
+    fn leave_out_end(&self, job: &Job<'_>) -> Result<()> {
+        for _ in 0..ROUNDS {
+            job.advance(0)?;
+            self.make_dead_pages_free()?;
+            let mut txn = self.begin_write(WriteOptions {
+                durability: Some(Durability::Full),
+                ..WriteOptions::default()
+            })?;
+            if !txn.leave_out_end()? {
+                break;
+            }
+            txn.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Moves what lives at the end of the file to free pages before it, if that makes the file shorter by a part worth
+    /// while. Returns whether anything was moved.
+    fn move_end(&self, report: &mut CompactReport, job: &Job<'_>) -> Result<bool> {
+        let lazy = WriteOptions {
+            durability: Some(Durability::Lazy),
+            ..WriteOptions::default()
+        };
+        let spare = (SPARE / self.pager().page_size() as u64).max(SPARE_PAGES);
+        let mut txn = self.begin_write(lazy)?;
+        let (frontier, pages) = (txn.possible_end(spare)?, txn.file_pages());
+        if pages - frontier.get() < (pages / WORTH).max(1) {
+            return Ok(false);
+        }
+        job.expect(pages - frontier.get());
+        let (mut at, mut any, mut step, mut moved_since_sync) = (RelocateFrom::default(), false, STEP_MIN, 0);
+        loop {
+            let begun = Instant::now();
+            let passed_on = self.pager().times_passed_on();
+            let done = txn.relocate(frontier, &mut at, step)?;
+            if done.moved > 0 {
+                txn.commit()?;
+                any = true;
+            } else {
+                drop(txn);
+            }
+            let took = begun.elapsed();
+            report.moved_pages += done.moved;
+            job.advance(done.moved)?;
+            moved_since_sync += done.moved;
+            match done.stop {
+                None => return Ok(any),
+                Some(Stop::Limit) => {}
+                Some(Stop::NoRoom) if moved_since_sync == 0 => return Ok(any),
+                // What the steps have replaced again and again waits for syncs, and is room for the next ones then.
+                Some(Stop::NoRoom) => {
+                    self.make_dead_pages_free()?;
+                    moved_since_sync = 0;
+                }
+            }
+            // A sync that fell into this step took its time without the lock; the next ones catch up.
+            if took > STEP_TIME {
+                step = (step / 2).max(STEP_MIN);
+            } else if took < STEP_TIME / 2 {
+                step = (step * 2).min(STEP_MAX);
+            }
+            // Whoever waits has been woken, and gets the lock only if it is not taken at once again. Most of those who
+            // write come back soon.
+            if self.pager().times_passed_on() > passed_on {
+                std::thread::sleep(took.max(PAUSE));
+            }
+            txn = self.begin_write(lazy)?;
+        }
+    }
+
+    /// Takes the write lock, after everything is durable that was committed before. A sync with the lock would let all
+    /// who write wait for it, so it comes before; where others commit again and again meanwhile, it comes with the lock
+    /// in the end.
+    fn lock_when_durable(&self) -> Result<PageWriter> {
+        for _ in 0..ROUNDS {
+            self.sync()?;
+            let pages = self.lock_write(self.wait_limit())?;
+            if pages.is_tip_durable() {
+                return Ok(pages);
+            }
+        }
+        let pages = self.lock_write(self.wait_limit())?;
+        pages.pager().sync()?;
+        Ok(pages)
+    }
+
+    /// Makes dead pages free that wait for syncs, if there are any.
+    fn make_dead_pages_free(&self) -> Result<()> {
+        let pages = self.lock_write(self.wait_limit())?;
+        if pages.has_waiting_pages() {
+            drop(pages);
+            self.lock_when_durable()?.make_dead_pages_free()?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the file where its newest commit ends. Returns the commit of a reader that is in the way.
+    fn cut_now(&self, job: &Job<'_>) -> Result<Option<CommitId>> {
+        for _ in 0..ROUNDS {
+            job.advance(0)?;
+            self.lock_when_durable()?.make_dead_pages_free()?;
+            let cut = loop {
+                match self.lock_when_durable()?.cut()? {
+                    Cut::Partly => std::thread::sleep(PAUSE),
+                    cut => break cut,
+                }
+                job.advance(0)?;
+            };
+            match cut {
+                Cut::Blocked(commit) => return Ok(Some(commit)),
+                // Others have committed before the lock was taken again, and the base is not durable.
+                Cut::NotDurable => {}
+                Cut::Done | Cut::Partly => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the room of free runs inside the file back, and returns how many bytes that were.
+    fn punch(&self, job: &Job<'_>) -> Result<u64> {
+        let least = PUNCHED_MIN / self.pager().page_size() as u64;
+        let (mut bytes, mut from) = (0, PageNo::default());
+        loop {
+            job.advance(0)?;
+            let mut pages = self.lock_write(self.wait_limit())?;
+            know_all_space(&mut pages)?;
+            let (more, next) = pages.punch(least, from)?;
+            bytes += more;
+            drop(pages);
+            match next {
+                Some(next) => from = next,
+                None => return Ok(bytes),
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}

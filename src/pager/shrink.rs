@@ -1,0 +1,416 @@
+//! How the file becomes shorter: a commit that ends earlier, and cutting off what lies behind it.
+//!
+//! A **shrinking commit** leaves out the free run at the end of the file: the run leaves the mirror, the pool and the
+//! space tree, and the commit has so many pages fewer (I-29). Nobody needs anything in it by I-3, so neither does a
+//! commit to which a crash goes back: there it is free as well, and the file is as long as before. The slot must not
+//! name records that list pages behind its end, so records that were spilled and are still needed forbid it.
+//!
+//! **Cutting** makes the file shorter (I-30). That takes back no page from anybody, but the bounds that keep a reader
+//! from touching memory behind the end of the file may reach as far as the file did. So a cut waits for readers of
+//! commits before the newest one that shrank, and every writer learns the length of the file anew if there was a cut.
+
+use super::options::Shrink;
+use super::page_writer::PageWriter;
+use super::space::Space;
+use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::META_BYTES;
+use crate::util::seeded::{self, Bug};
+use std::sync::atomic::Ordering::SeqCst;
+
+/// A file that has no more than this behind its end is not cut without being asked, because it grows ahead as far.
+const SPARE: u64 = 2 << 20;
+/// A free run at the end is left out without being asked if it is this part of the file, as its inverse, and has so
+/// many bytes.
+const SHRINK_PART: u64 = 8;
+const SHRINK_MIN: u64 = 1 << 20;
+/// So many bytes of the file, or this part of what is to go, as its inverse, are cut off or punched at once, so that
+/// nobody waits long for the write lock: a megabyte that is in memory takes some 50 us.
+const PIECE: u64 = 1 << 20;
+const PIECE_PART: u64 = 256;
+
+/// What became of a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The file ends where the newest commit does.
+    Done,
+    /// The newest commit is not durable, or not the one before it: after a crash, or with a damaged slot, the file
+    /// might have to be as long as it is.
+    NotDurable,
+    /// The reader of this commit may reach further than the newest commit.
+    Blocked(CommitId),
+    /// The file is shorter than before, and could be shorter still, but somebody waits for the write lock.
+    Partly,
+}
+
+impl PageWriter {
+    /// Says what the fold of this commit does about the free run at the end of the file.
+    pub fn set_shrink(&mut self, shrink: Shrink) {
+        self.shrink = shrink;
+    }
+
+    /// Says that all dead pages are to be known, and not only as many as writing needs.
+    pub fn want_all_zones(&mut self) {
+        self.wants_all = true;
+    }
+
+    /// Returns how many free pages are known to lie at the end of the file.
+    pub fn free_at_end(&self) -> u64 {
+        let last = self.state.space.pool.last();
+        last.filter(|run| run.end() == self.tip_end())
+            .map_or(0, |run| run.pages)
+    }
+
+    /// Returns where the file could end if what lives behind that was moved to free pages before it: with a twentieth
+    /// of the moved pages and `spare` more for what moving writes besides, and not before `least`. All zones are
+    /// loaded.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn possible_end(&self, least: PageNo, spare: u64) -> Result<PageNo> {
+        let (space, end) = (&self.state.space, self.tip_end());
+        let mut runs: Vec<Run> = Vec::new();
+        Error::or_room(&mut runs, space.pool.iter().count(), "the list of free pages")?;
+        runs.extend(space.pool.iter());
+        let least = least.max(space.held_end()).max(self.pager.first_page());
+        let (mut possible, mut free_before) = (end, space.pool.total());
+        // What lives at or behind `possible` needs so many free pages before it.
+        let needed = |living: u64| living + living / 20 + spare;
+        let mut living = 0;
+        for run in runs.into_iter().rev() {
+            // The end can lie among the pages that live behind this run, if not all of them can move ...
+            let more = possible.checked_sub(run.end()).unwrap_or(0);
+            let room = free_before.saturating_sub(spare) * 20 / 21;
+            let movable = more.min(room.saturating_sub(living));
+            possible = PageNo::new(possible.get() - movable);
+            living += movable;
+            if movable < more || possible <= least {
+                break;
+            }
+            // ... or in this run, as far as it is not needed itself ...
+            free_before -= run.pages;
+            let first = run.first + needed(living).saturating_sub(free_before);
+            possible = first.max(run.first).min(run.end());
+            if first > run.first {
+                break;
+            }
+            // ... or further before.
+        }
+        let possible = possible.max(least).min(end);
+        Ok(possible)
+    }
+
+    /// Returns whether dead pages wait for syncs.
+    pub fn has_waiting_pages(&self) -> bool {
+        self.state.space.waiting_pages() > 0
+    }
+
+    /// Returns the page from which on all pages of this commit are new: the end of the commit on which it builds, or
+    /// an earlier one, if it leaves out the free run there.
+    pub(super) fn growth_start(&self) -> PageNo {
+        self.shrunk_end.unwrap_or(self.tip_end())
+    }
+
+    /// Leaves out the free run at the end of the file, if that is wanted and possible. The pool does not have it any
+    /// more, so nothing that this commit still writes lies there, unless it has to grow again.
+    pub(super) fn shrink(&mut self) {
+        let (end, size) = (self.tip_end(), self.pager.page_size as u64);
+        let Some(run) = self
+            .state
+            .space
+            .pool
+            .last()
+            .filter(|run| run.end() == end && self.end == end)
+        else {
+            return;
+        };
+        let much = run.pages * SHRINK_PART >= end.get() && run.pages * size >= SHRINK_MIN;
+        match self.shrink {
+            Shrink::IfMuch if !much => return,
+            Shrink::IfMuch | Shrink::Always => {}
+        }
+        let durable = self.pager.shared.durable().get().id;
+        let needed = self.state.records.needed(durable, self.state.tip.id);
+        if !needed.spilled.is_empty() {
+            return;
+        }
+        self.state.space.pool.remove(run);
+        self.shrunk_end = Some(run.first);
+        self.end = run.first;
+    }
+
+    /// Puts back into the pool what a commit that is not made would have left out.
+    pub(super) fn undo_shrink(space: &mut Space, shrunk_end: Option<PageNo>, end: PageNo) {
+        if let Some(first) = shrunk_end {
+            space.pool.insert(Run::new(first, end - first));
+        }
+    }
+
+    /// Learns how long the file is, if it was cut since that was learned last.
+    pub(super) fn learn_cuts(&self) -> Result<()> {
+        let pager = &*self.pager;
+        let mut learned = pager.cuts.lock();
+        let cuts = pager.shared.cuts().load(SeqCst);
+        if *learned != cuts && !seeded::on(Bug::ForgetCuts) {
+            let pages = pager.storage.len()?.min(pager.memory.reserved()) / pager.page_size as u64;
+            pager.tags.grow(pages)?;
+            pager.file_pages.store(pages, SeqCst);
+            *learned = cuts;
+        }
+        Ok(())
+    }
+
+    /// Cuts the file if it is much longer than the newest commit needs, as far as that costs no wait. It is tried again
+    /// by later writers otherwise.
+    pub(super) fn cut_if_due(&self) {
+        let pager = &*self.pager;
+        let end = (self.tip_end() + self.kept_room(&self.state.tip.roots)).offset(pager.page_size);
+        let there = PageNo::new(pager.file_pages.load(SeqCst)).offset(pager.page_size);
+        if there > end + end / SHRINK_PART + SPARE {
+            // The next writers go on.
+            let _ = self.cut_pieces(1);
+        }
+    }
+
+    /// Cuts off what the newest commit does not need of the file, or a part of it if somebody waits for the write lock
+    /// (I-30).
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn cut(&self) -> Result<Cut> {
+        self.cut_pieces(usize::MAX)
+    }
+
+    /// Cuts off at most so many pieces.
+    fn cut_pieces(&self, most: usize) -> Result<Cut> {
+        let pager = &*self.pager;
+        let (tip, shared) = (self.state.tip, &pager.shared);
+        let shrunk = shared.shrunk().get();
+        // The base of the newest commit is what is left if its slot is damaged, and must fit as well.
+        let durable = shared.durable().get().id == tip.id && shared.dur_base().get() >= shrunk;
+        if !durable && !seeded::on(Bug::CutUndurable) {
+            return Ok(Cut::NotDurable);
+        }
+        let first_held = || shared.held().first().copied().filter(|held| *held < shrunk);
+        if first_held().is_some() {
+            pager.reap(Some(shrunk));
+        }
+        if let Some(held) = first_held().filter(|_| !seeded::on(Bug::CutUnderReaders)) {
+            return Ok(Cut::Blocked(held));
+        }
+        let room = self.kept_room(&tip.roots);
+        let (need, end) = match self.tip_end() {
+            end if end > pager.first_page() => (end.offset(pager.page_size), end),
+            _ => (META_BYTES, pager.first_page()),
+        };
+        let (there, with_room) = (pager.storage.len()?, (end + room).offset(pager.page_size));
+        if there <= need.max(if room > 0 { with_room } else { 0 }) {
+            return Ok(Cut::Done);
+        }
+        let mut learned = pager.cuts.lock();
+        *learned = shared.cuts().fetch_add(1, SeqCst) + 1;
+        // This comes first, because a view must not reach what is gone.
+        pager.file_pages.store(tip.pages, SeqCst);
+        let piece = PIECE.max(there.saturating_sub(need) / PIECE_PART);
+        let mut now = there;
+        for pieces in 1.. {
+            now = need.max(now.saturating_sub(piece));
+            pager.storage.set_len(now)?;
+            if now == need {
+                break;
+            }
+            if pieces == most || pager.may_be_wanted() {
+                // Whoever goes on has to find that the file is longer than the newest commit needs.
+                let _ = pager.learn_pages(now.min(pager.memory.reserved()) / pager.page_size as u64);
+                pager.cut_bytes.fetch_add(there - now, SeqCst);
+                return Ok(Cut::Partly);
+            }
+        }
+        if room > 0 {
+            // What lay there may have had no room on the disk. Without it, the next commit that adds something says so.
+            now = pager.storage.fill(need, with_room).unwrap_or(need);
+            let _ = pager.learn_pages(now / pager.page_size as u64);
+        }
+        pager.cut_bytes.fetch_add(there.saturating_sub(now), SeqCst);
+        Ok(Cut::Done)
+    }
+
+    /// Gives the room of free runs of at least `least` pages back to the file system, from the page `from` on. Returns
+    /// how many bytes of room that was, and where to go on if somebody waits for the write lock.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn punch(&self, least: u64, from: PageNo) -> Result<(u64, Option<PageNo>)> {
+        let (pager, mut bytes) = (&*self.pager, 0);
+        let piece = (PIECE / pager.page_size as u64).max(1);
+        let runs = self.state.space.pool.iter().filter(|run| run.pages >= least);
+        for run in runs.filter(|run| run.end() > from) {
+            let mut first = run.first.max(from);
+            while first < run.end() {
+                let part = Run::new(first, piece.min(run.end() - first));
+                pager.check_fork()?;
+                let (at, end) = (part.first.offset(pager.page_size), part.end().offset(pager.page_size));
+                match pager.storage.punch(at, end - at)? {
+                    Some(room) => bytes += room,
+                    None => return Ok((bytes, None)),
+                }
+                first = part.end();
+                if pager.may_be_wanted() {
+                    return Ok((bytes, Some(first)));
+                }
+            }
+        }
+        Ok((bytes, None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::sim::Random;
+    use crate::page::meta::Spill;
+    use crate::page::Extent;
+    use crate::pager::commit::{CommitRecord, SpilledRecords};
+    use crate::pager::{open_memory, Pager, PagerOptions, Wait};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::Arc;
+
+    const END: u64 = 1000;
+
+    fn run((first, pages): (u64, u64)) -> Run {
+        Run::new(PageNo::new(first), pages)
+    }
+
+    fn pager() -> Arc<Pager> {
+        let options = PagerOptions {
+            page_size: 4096,
+            ..PagerOptions::default()
+        };
+        open_memory(&options).expect("a pager in memory").0
+    }
+
+    /// Returns a writer on a commit of [`END`] pages, of which these are free (first page, pages).
+    fn writer(pager: &Arc<Pager>, free: &[(u64, u64)]) -> PageWriter {
+        let mut writer = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("the lock");
+        writer.state.tip.pages = END;
+        writer.end = PageNo::new(END);
+        free.iter().for_each(|free| writer.state.space.pool.insert(run(*free)));
+        writer
+    }
+
+    fn possible_end(free: &[(u64, u64)], least: u64) -> u64 {
+        let pager = pager();
+        let end = writer(&pager, free).possible_end(PageNo::new(least), 10);
+        end.expect("an end").get()
+    }
+
+    #[test]
+    fn the_end_lies_where_what_lives_behind_it_has_room_before_it() {
+        assert_eq!(possible_end(&[], 0), END);
+        // Nothing lives behind the run, and the spare pages stay.
+        assert_eq!(possible_end(&[(900, 100)], 0), 910);
+        // The run takes 276 pages, for which 13 more are written, beside the 10 spare ones.
+        assert_eq!(possible_end(&[(100, 300)], 0), END - 276);
+        // All that lives behind the run moves into it: 100 pages, 5 more and the spare ones.
+        assert_eq!(possible_end(&[(100, 800)], 0), 215);
+        assert_eq!(possible_end(&[(50, 10), (100, 800)], 0), 205);
+        // Less than the spare pages is free.
+        assert_eq!(possible_end(&[(100, 9)], 0), END);
+        // What is parked or held stays where it is, and so does the head of the file.
+        assert_eq!(possible_end(&[(100, 800)], 500), 500);
+        assert_eq!(possible_end(&[(100, 800)], END + 1), END);
+        assert_eq!(possible_end(&[(4, 996)], 0), 14);
+    }
+
+    #[test]
+    fn no_end_is_possible_that_is_much_earlier() {
+        for seed in 0..300 {
+            let mut random = Random::new(seed);
+            let mut free = Vec::new();
+            let mut at = 10;
+            while at < END {
+                let most = 1 << random.below(9);
+                let pages = (1 + random.below(most)).min(END - at);
+                if random.one_in(2) {
+                    free.push((at, pages));
+                }
+                at += pages + 1;
+            }
+            let is_room = |end: u64| {
+                let before = |at: u64| -> u64 {
+                    let pages = free.iter().map(|(first, pages)| at.saturating_sub(*first).min(*pages));
+                    pages.sum()
+                };
+                let living = END - end - (before(END) - before(end));
+                before(end) >= living + living / 20 + 10
+            };
+            let end = possible_end(&free, 0);
+            assert!(end == END || is_room(end), "seed {seed}: {end} in {free:?}");
+            // A page is lost where a part of a page would be.
+            assert!(end < 12 || !is_room(end - 2), "seed {seed}: {end} in {free:?}");
+        }
+    }
+
+    #[test]
+    fn the_free_end_is_left_out_if_that_is_wanted() {
+        let cases = [
+            (Shrink::Always, (999, 1), 999),
+            (Shrink::Always, (900, 99), END),
+            // An eighth of the file, and 1 MiB.
+            (Shrink::IfMuch, (END - 256, 256), END - 256),
+            (Shrink::IfMuch, (END - 255, 255), END),
+        ];
+        for (shrink, free, expected) in cases {
+            let pager = pager();
+            let mut pages = writer(&pager, &[(100, 300), free]);
+            pages.set_shrink(shrink);
+            pages.shrink();
+            let (end, pool) = (pages.growth_start().get(), pages.state.space.pool.total());
+            assert_eq!((end, pages.file_pages()), (expected, expected), "{shrink:?} {free:?}");
+            assert_eq!(pool, if expected < END { 300 } else { 300 + free.1 });
+        }
+    }
+
+    #[test]
+    fn what_a_dropped_transaction_would_have_left_out_is_free_again() {
+        let pager = pager();
+        let mut pages = writer(&pager, &[(100, 50), (900, 100)]);
+        pages.set_shrink(Shrink::Always);
+        pages.shrink();
+        assert_eq!(pages.state.space.pool.total(), 50);
+        drop(pages);
+        let state = pager.write_state.lock();
+        let free: Vec<Run> = state.as_ref().expect("the state").space.pool.iter().collect();
+        assert_eq!(free, [run((100, 50)), run((900, 100))]);
+        let mut space = Space::default();
+        PageWriter::undo_shrink(&mut space, None, PageNo::new(END));
+        assert_eq!(space.pool.total(), 0);
+    }
+
+    #[test]
+    fn nothing_is_left_out_while_records_of_its_pages_may_be_needed() {
+        let pager = pager();
+        let mut pages = writer(&pager, &[(900, 100)]);
+        pages.set_shrink(Shrink::Always);
+        let id = pages.id();
+        let record = CommitRecord {
+            id,
+            runs: Vec::new(),
+            freed: Vec::new(),
+            taken: Vec::new(),
+        };
+        pages.state.records.spilled.push(SpilledRecords {
+            spill: Spill {
+                extent: Extent::new(run((50, 1)), id),
+                bytes: 1,
+                checksum: 0,
+            },
+            records: vec![Arc::new(record)].into(),
+        });
+        pages.shrink();
+        assert_eq!(pages.growth_start().get(), END);
+        pages.state.records.spilled.clear();
+        pages.shrink();
+        assert_eq!(pages.growth_start().get(), 900);
+    }
+}
