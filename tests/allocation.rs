@@ -97,6 +97,7 @@ fn transaction(db: &Db, n: u64, model: &mut Model) -> Result<(), Stop> {
     txn.put(TableId::MAIN, &engine::key(500), &engine::bytes(value), PutMode::Set)?;
     model.main.insert(500, value);
     txn.replace(TableId::MAIN, &engine::key(500), &engine::bytes(value), PutMode::Set)?;
+    model.take_snapshots();
     txn.commit()?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! once. Whoever changes this test changes the API.
 
 use kv::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
+use kv::{same, Change, ChangeCounts, ChangeKind, Difference};
 use kv::{set_memory_short, KEY_MAX, NAME_MAX, NOTE_MAX, VALUE_MAX};
 use kv::{CommitId, Corruption, Detail, Error, PageNo, Result, TableId};
 use kv::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
@@ -529,6 +530,40 @@ fn maintenance_checks_copies_and_saves() -> Result<()> {
 }
 
 #[test]
+fn two_states_are_compared() -> Result<()> {
+    let db = in_memory();
+    let before = db.begin_read()?;
+    commit(&db, |txn| {
+        txn.put(MAIN, b"a", b"1", PutMode::Set)?;
+        txn.put(MAIN, b"b", b"2", PutMode::Set)
+    });
+    let after = db.begin_read()?;
+    let (before, after) = (&mut &before, &mut &after);
+    let mut difference = Difference::new(before, after, MAIN, &Range::default())?;
+    assert_eq!(difference.next(before, after)?, Some(ChangeKind::Added));
+    assert_eq!(
+        (difference.table(), difference.key(), difference.kind()),
+        (MAIN, &b"a"[..], Some(ChangeKind::Added))
+    );
+    difference.give_again();
+    let is_first =
+        |change: &Change<'_>| (change.kind, change.before, change.after) == (ChangeKind::Added, None, slice(b"1"));
+    assert_eq!(difference.next_and_read(before, after, is_first)?, Some(true));
+    assert_eq!(
+        difference.next_many(before, after, 9, &mut |change| change.key == b"b")?,
+        1
+    );
+    let ChangeCounts {
+        added,
+        removed,
+        changed,
+    } = Difference::count(before, after, MAIN, &Range::default())?;
+    assert_eq!((added, removed, changed), (2, 0, 0));
+    assert!(!same(before, after, Some(MAIN))? && same(before, &mut &**before, None)?);
+    Ok(())
+}
+
+#[test]
 fn handles_move_between_threads_as_promised() {
     fn moves<T: Send>() {}
     fn shared<T: Sync>() {}
@@ -538,6 +573,7 @@ fn handles_move_between_threads_as_promised() {
     shared::<ReadTxn>();
     moves::<WriteTxn>();
     moves::<Cursor>();
+    moves::<Difference>();
     moves::<ValueWriter>();
     moves::<Error>();
 }

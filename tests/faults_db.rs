@@ -7,7 +7,7 @@ mod crashes;
 mod engine;
 
 use common::small_disk::SmallDisk;
-use engine::{account, compare, step, Model, Step, Stop, STEPS};
+use engine::{account, compare, compare_snapshots, step, Model, Step, Stop, STEPS};
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::file::Storage;
 use kv::Error;
@@ -147,6 +147,7 @@ impl<D: Storage + 'static> Sweep<D> {
                 }
             }
         }
+        model.take_snapshots();
         match (spoiled, txn.commit()) {
             (true, Err(Error::TxnFailed(_))) => Ok(None),
             (true, answer) => Err(format!("committing after a failed call answered {answer:?}")),
@@ -166,6 +167,7 @@ impl<D: Storage + 'static> Sweep<D> {
             _ => return Err(format!("commit {id} was never made")),
         };
         compare(&db.begin_read().map_err(|e| e.to_string())?, model)?;
+        compare_snapshots(&db, model)?;
         account(&db)?;
         Ok(id)
     }
@@ -260,13 +262,20 @@ fn every_page_is_damaged_under_every_operation() {
     let (mut random, mut base) = (Random::new(5), Model::default());
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for _ in 0..250 {
-        for what in [Step::LongPut, Step::Create, Step::MiddlePut, Step::MiddlePut] {
+        for what in [
+            Step::LongPut,
+            Step::Create,
+            Step::Snapshot,
+            Step::MiddlePut,
+            Step::MiddlePut,
+        ] {
             if what == Step::MiddlePut || random.one_in(20) {
                 let done = step(&mut txn, &mut base, &mut random, what);
                 done.map_err(text).expect("a step");
             }
         }
     }
+    base.take_snapshots();
     txn.commit().expect("commit");
     drop(db);
     let good = disk.image();
@@ -282,6 +291,7 @@ fn every_page_is_damaged_under_every_operation() {
                 let db = Db::open_storage(disk.clone(), &Options::default()).expect("open");
                 let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
                 let failed = (0..5).any(|_| step(&mut txn, &mut model, &mut random, what).is_err());
+                model.take_snapshots();
                 match txn.commit() {
                     // Whichever call meets damage, a read included, ends the transaction.
                     Ok(_) if failed => panic!("page {page}, {what:?}: committed after an error"),
@@ -305,6 +315,7 @@ fn every_page_is_damaged_under_every_operation() {
             let disk = Arc::new(SimDisk::with_image(image, 1).expect("disk"));
             let db = Db::open_storage(disk, &Options::default()).expect("open again");
             compare(&db.begin_read().expect("read"), &model)
+                .and_then(|()| compare_snapshots(&db, &model))
                 .and_then(|()| account(&db))
                 .unwrap_or_else(|e| panic!("page {page}, {what:?}, failed {failed}: {e}"));
         }

@@ -124,16 +124,18 @@ class Slot:
         need(self.page_size in (4096, 8192, 16384, 32768, 65536), "page size")
         self.uuid, self.timeline = data[32:48], data[144:152]
         self.id, self.base, self.folded = (struct.unpack_from("<3Q", data, 48))
-        self.pages, self.dead = struct.unpack_from("<2Q", data, 80)
+        self.pages, self.dead, self.parked = struct.unpack_from("<3Q", data, 80)
         need(1 <= self.id < 2**48 and self.base < self.id and self.folded < self.id, "ids of a slot")
         self.first = max(1, 4 * SLOT // self.page_size)
-        need(self.first <= self.pages <= 2**40 and self.dead <= self.pages - self.first, "page count")
+        need(self.first <= self.pages <= 2**40, "page count")
+        need(self.dead + self.parked <= self.pages - self.first, "dead pages")
         need(is_zero(data[160:248]) and is_zero(data[252:256]), "bytes of a slot that are not zero")
-        if write == 0:
-            need(is_zero(data[96:144]) and is_zero(data[328:352]) and t == 352, "fields of an unnamed feature")
+        need(bool(write & 4) == (self.parked > 0 or not is_zero(data[328:352])), "the feature of snapshots")
+        if write & ~4 == 0:
+            need(is_zero(data[104:144]) and t == 352, "fields of an unnamed feature")
         need(352 <= t <= 4092, "beginning of the records")
         self.closed = bool(number(data, 152, 4) & 1)
-        self.roots = [Root(data, 256 + ROOT * i, "slot") for i in range(3)]
+        self.roots = [Root(data, 256 + ROOT * i, "slot") for i in range(4)]
         for root in self.roots:
             root.check(self.first, self.pages, self.id, "slot")
         n, m = struct.unpack_from("<2H", data, 248)
@@ -402,7 +404,7 @@ class File:
 
     def tables(self):
         """Each table: number, name, kind, flags, extension, note, root."""
-        main, catalogue, _ = self.slot.roots
+        main, catalogue, *_ = self.slot.roots
         found = {0: (b"", 0, 0, b"", b"", main)}
         names = {}
         for key, record in self.tree(catalogue, CATALOGUE):

@@ -5,13 +5,11 @@
 
 mod common;
 
+use common::cold::Cold;
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
-use kv::file::sim::SimDisk;
-use kv::file::{Identity, Mapped, Storage};
-use kv::{Db, Options, PutMode, Range, Reader, Result, TableId, WriteOptions};
+use kv::{Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
 
 const BLOCK: usize = 1 << 20;
@@ -295,52 +293,11 @@ fn a_wrong_hint_is_no_limit() {
     }
 }
 
-/// A disk of which nothing is in memory, as far as it says, and that counts what is to be read soon.
-struct Cold {
-    disk: SimDisk,
-    wanted: AtomicU64,
-}
-
-impl Storage for Cold {
-    fn len(&self) -> Result<u64> {
-        self.disk.len()
-    }
-    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        self.disk.read_at(at, into)
-    }
-    fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
-        self.disk.writev_at(at, parts)
-    }
-    fn sync(&self) -> Result<()> {
-        self.disk.sync()
-    }
-    fn set_len(&self, len: u64) -> Result<()> {
-        self.disk.set_len(len)
-    }
-    fn is_resident(&self, _: u64) -> bool {
-        false
-    }
-    fn will_need(&self, _: u64, _: u64) {
-        self.wanted.fetch_add(1, SeqCst);
-    }
-    fn memory(&self) -> Mapped {
-        self.disk.memory()
-    }
-    fn identity(&self) -> Option<Identity> {
-        None
-    }
-    fn read_only(&self) -> bool {
-        false
-    }
-}
-
 /// A piece is asked for before it is verified. A large one is asked for each time, or its reader waits for page after
 /// page; asking again for a small one costs more than that.
 #[test]
 fn small_pieces_are_asked_for_once() {
-    let disk = SimDisk::new(1).expect("disk");
-    let wanted = AtomicU64::new(0);
-    let cold = Arc::new(Cold { disk, wanted });
+    let cold = Arc::new(Cold::new());
     let db = Db::open_storage(cold.clone(), &Options::default()).expect("open");
     for (len, again) in [(3000, 0), (20_000, 0), (64 << 10, 0), ((64 << 10) + 1, 1), (200_000, 1)] {
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
@@ -348,10 +305,10 @@ fn small_pieces_are_asked_for_once() {
         txn.commit().expect("commit");
         let read = db.begin_read().expect("read");
         let counts = [0; 4].map(|_| {
-            let before = cold.wanted.load(SeqCst);
+            cold.wanted();
             let value = read.get(TableId::MAIN, b"k").expect("get");
             assert_eq!(value.map(<[u8]>::len), Some(len));
-            cold.wanted.load(SeqCst) - before
+            cold.wanted().len()
         });
         assert_eq!(counts[1..], [again; 3], "{len} bytes: {counts:?}");
     }

@@ -102,7 +102,9 @@ fn sites(function: &Declared) -> Vec<Site> {
                     Some(("const void *", "key" | "seek_key")) if name == "klen" => site(parameter(true), "key", KEY),
                     Some(("const void *", "value")) => site(parameter(true), "value", VALUE),
                     Some(("const void *", "data")) => site(parameter(true), "value", VALUE),
-                    Some(("const void *", "name")) => site(parameter(true), "name", NAME),
+                    Some(("const void *", "name" | "to" | "first" | "last" | "prefix")) => {
+                        site(parameter(true), "name", NAME)
+                    }
                     Some(("const void *", "note")) => site(parameter(true), "note", NOTE),
                     Some(("void *", "buffer")) => site(parameter(true), "buffer", BUFFER),
                     Some(("const kv_slice *", _)) => site(parameter(true), "keys", ELEMENTS),
@@ -213,7 +215,7 @@ impl World {
                 "uint32_t" => 0,
                 "size_t" => 1,
                 "const void *" => self.edge.addr(),
-                "const kv_table_options *" => 0,
+                "const kv_table_options *" | "kv_range_fn" => 0,
                 "const kv_range *" => {
                     let range = &mut ranges[at];
                     range.flags = KV_RANGE_FROM;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::another::{existing, play, put, role, say, told, wait, Start};
+use common::another::{existing, limit, limit_for_now, play, put, role, say, told, wait, Start};
 use common::fork::{in_child, in_child_without_handlers};
 use common::tmp::TempDir;
 use kv::{CommitId, Db, Durability, Error, Options, PutMode, Range, Reader, TableId, WriteOptions};
@@ -18,22 +18,6 @@ fn memory() -> Options {
         memory: true,
         ..Options::default()
     }
-}
-
-/// Sets a limit of this process.
-fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
-    limit_for_now(resource, bytes, bytes);
-}
-
-/// Sets a limit of this process that it can raise again, up to `most`.
-fn limit_for_now(resource: libc::__rlimit_resource_t, bytes: u64, most: u64) {
-    let limit = libc::rlimit64 {
-        rlim_cur: bytes,
-        rlim_max: most,
-    };
-    // SAFETY: a complete structure.
-    let answer = unsafe { libc::setrlimit64(resource, &limit) };
-    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
 }
 
 /// A figure of /proc/self/status, in KiB.

@@ -6,13 +6,14 @@
 
 mod common;
 
-use common::api::{open, Base, Door, Setup, Snapshot};
+use common::api::{open, Base, Change, Door, Setup, Snapshot, Span};
 use common::drive::{read, verify, write, Cursors};
 use common::env_number;
 use common::gen::{Gen, Op, Shape, Sizes};
-use common::model::State;
+use common::model::{within, Map, State};
 use common::tmp::TempDir;
-use std::collections::VecDeque;
+use kv::TableId;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Tests below; each does its share of the operations.
 const TESTS: u64 = 20;
@@ -147,6 +148,23 @@ impl Drop for Witness {
             }
         }
     }
+}
+
+/// The changes of a table between two states, by the model.
+fn changes((before, after): (&State, &State), table: TableId, span: &Span) -> Vec<Change> {
+    let none = Map::new();
+    let [before, after] = [before, after].map(|state| state.data.get(&table).map_or(&none, |map| map.as_ref()));
+    let keys = within(before, span).chain(within(after, span)).map(|(key, _)| key);
+    let keys: BTreeSet<_> = keys.collect();
+    let copy = |map: &Map, key| map.get(key).map(|value| value.to_vec());
+    let all = keys
+        .into_iter()
+        .map(|key| (key.to_vec(), copy(before, key), copy(after, key)));
+    let mut changed: Vec<Change> = all.filter(|(_, was, is)| was != is).collect();
+    if span.reverse {
+        changed.reverse();
+    }
+    changed
 }
 
 struct Run {
@@ -287,6 +305,7 @@ impl Run {
                 self.witness.saw(Event::Other("a reader verifies"));
                 verify(held.txn.as_mut(), &held.state);
             }
+            9..16 => self.compare(slot),
             6..9 => {
                 self.witness.saw(Event::Other("a reader moves to the newest commit"));
                 held.txn.refresh().unwrap_or_else(|fail| panic!("refresh: {fail:?}"));
@@ -295,6 +314,48 @@ impl Run {
             }
             _ => {}
         }
+    }
+
+    /// Compares two snapshots that are held with what the model says of them.
+    fn compare(&mut self, at: usize) {
+        let other = self.gen.rng.index(self.readers.len());
+        if other == at {
+            return;
+        }
+        let Some(mut before) = self.readers[other].take() else {
+            return;
+        };
+        if let Some(after) = &mut self.readers[at] {
+            self.witness.saw(Event::Other("two readers are compared"));
+            let tables: BTreeSet<TableId> = before
+                .state
+                .data
+                .keys()
+                .chain(after.state.data.keys())
+                .copied()
+                .collect();
+            let table = tables.into_iter().nth(self.gen.rng.index(before.state.data.len()));
+            let table = table.unwrap_or(TableId::MAIN);
+            let span = self.gen.span();
+            let want = changes((&before.state, &after.state), table, &span);
+            let got = after.txn.changes_since(before.txn.as_mut(), table, &span);
+            let got = got.unwrap_or_else(|fail| panic!("changes: {fail:?}"));
+            assert!(got == want, "{table} {span:?}: {} of {} changes", got.len(), want.len());
+            let counted = after.txn.count_changes_since(before.txn.as_mut(), table, &span);
+            let many = |wanted: fn(&Change) -> bool| want.iter().filter(|change| wanted(change)).count() as u64;
+            let counts = [
+                many(|change| change.1.is_none()),
+                many(|change| change.2.is_none()),
+                many(|change| change.1.is_some() && change.2.is_some()),
+            ];
+            assert_eq!(counted.unwrap_or_else(|fail| panic!("count: {fail:?}")), counts);
+            let is_same = after.txn.is_same_as(before.txn.as_mut(), Some(table));
+            assert!(!is_same.unwrap_or_else(|fail| panic!("same: {fail:?}")) || want.is_empty());
+            let all = after.txn.is_same_as(before.txn.as_mut(), None);
+            let all = all.unwrap_or_else(|fail| panic!("same: {fail:?}"));
+            assert!(!all || before.state.data == after.state.data);
+        }
+        self.readers[other] = Some(before);
     }
 
     fn begin_reader(&self) -> Held {

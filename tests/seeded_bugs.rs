@@ -3,17 +3,23 @@
 //!
 //! One bug at a time is on, for the whole process: the tests take turns.
 
+mod common;
 mod crashes;
+mod engine;
+mod engine_run;
 mod machine;
 mod toy;
 mod toy_run;
 
+use common::tmp::TempDir;
+use kv::catalogue::snapshot;
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::file::Storage;
-use kv::pager::{Durability, Pager, PagerOptions, Verify};
+use kv::page::PageSource;
+use kv::pager::{set_clock, CreateMode, Descriptor, Durability, Pager, PagerOptions, Verify};
 use kv::util::seeded::{self, Bug};
 use kv::Error;
-use kv::{CommitId, Db, Options, PageNo, PutMode, TableId, WriteOptions};
+use kv::{CommitId, Db, Options, PageNo, PutMode, Reader, Retention, SnapshotOptions, TableId, WriteOptions};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -97,6 +103,7 @@ fn every_bug_of_the_protocol_is_caught() {
         Bug::KeepRejected,
         Bug::ReuseIds,
         Bug::ShowUndurable,
+        Bug::CutUndurable,
     ];
     for bug in bugs {
         let _on = On::new(Some(bug));
@@ -113,6 +120,89 @@ fn every_bug_of_the_protocol_is_caught() {
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }
 
+/// The bugs of snapshots are caught by the search of `crash_db.rs`.
+#[test]
+fn every_bug_of_snapshots_is_caught() {
+    let _turn = turn();
+    let bugs = [
+        None,
+        Some(Bug::ReuseSnapshots),
+        Some(Bug::DropUndurable),
+        Some(Bug::ForgetReaped),
+        Some(Bug::ForgetUndurable),
+        Some(Bug::ReapLittle),
+        Some(Bug::ReuseOwn),
+        Some(Bug::HoldTaken),
+    ];
+    caught_by_the_engine(&bugs);
+}
+
+/// Those of the policy are, too, since it has the history that commits record by themselves.
+#[test]
+fn every_bug_of_the_policy_is_caught() {
+    let _turn = turn();
+    let bugs = [Bug::RecordNone, Bug::ThinOneMore, Bug::DropKept, Bug::TrustClock];
+    caught_by_the_engine(&bugs.map(Some));
+}
+
+/// Asserts that the search of `crash_db.rs` finds each of these bugs, and nothing without one.
+fn caught_by_the_engine(bugs: &[Option<Bug>]) {
+    let mut missed = Vec::new();
+    for bug in bugs.iter().copied() {
+        let _on = On::new(bug);
+        let most = if bug.is_some() { 400 } else { 6 };
+        let found = (1..most).find_map(|seed| {
+            let run = catch_unwind(|| engine_run::run(seed).1);
+            run.unwrap_or(Err("it panicked".into())).err().map(|what| (seed, what))
+        });
+        println!("{bug:?}: {found:?}");
+        if bug.is_some() != found.is_some() {
+            missed.push(bug);
+        }
+    }
+    // It set the clock of the process.
+    set_clock(0);
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// A snapshot of what is committed may be one to keep, and the automatic one of the same commit is not.
+#[test]
+fn a_snapshot_that_takes_over_what_is_another_one_s_is_caught() {
+    let _turn = turn();
+    let automatic = |bug| {
+        let _on = On::new(bug);
+        let disk = Arc::new(SimDisk::new(1).expect("disk"));
+        let db = Db::open_storage(disk, &Options::default()).expect("create");
+        let policy = Retention {
+            interval: 1 << 30,
+            last: 1,
+            ..Retention::default()
+        };
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        let keep = SnapshotOptions {
+            keep: true,
+            ..SnapshotOptions::default()
+        };
+        txn.snapshot_create(b"release", &keep).expect("create");
+        txn.set_history(Some(&policy)).expect("set");
+        txn.commit().expect("commit");
+        let read = db.begin_read().expect("read");
+        (&mut &read)
+            .snapshot(b"auto/2026-11-30T00:00:00Z")
+            .expect("a snapshot")
+            .keep
+    };
+    // 2026-11-30.
+    set_clock(20_787 * 86_400 * 1_000_000_000);
+    let kept = [None, Some(Bug::TakeOverKeep)].map(automatic);
+    set_clock(0);
+    assert_eq!(
+        kept,
+        [false, true],
+        "the bug makes no difference, or it is always there"
+    );
+}
+
 #[test]
 fn bugs_among_processes_are_caught() {
     let _turn = turn();
@@ -122,14 +212,19 @@ fn bugs_among_processes_are_caught() {
         Some(Bug::SkipSync),
         Some(Bug::ReuseHeld),
         Some(Bug::SlotOfTip),
+        Some(Bug::ForgetCuts),
     ];
     for bug in bugs {
         let _on = On::new(bug);
-        let found = (1..60).find_map(|seed| {
+        // Each killed process leaves its maps, so there cannot be very many.
+        let most = if bug.is_some() { 60 } else { 20 };
+        let found = (1..most).find_map(|seed| {
             let run = catch_unwind(|| machine::world::run(seed, 400).1);
             run.unwrap_or(Err("it panicked".into())).err().map(|what| (seed, what))
         });
         println!("{bug:?}: {found:?}");
+        // Killed processes leave their maps, and what comes of a lack of addresses proves nothing.
+        assert!(SimDisk::new(1).is_ok(), "no addresses are left");
         assert_eq!(bug.is_some(), found.is_some(), "{bug:?}");
     }
 }
@@ -304,4 +399,92 @@ fn a_panic_after_publishing_is_a_commit_in_doubt_and_one_before_it_is_none() {
     let read = db.begin_read().expect("read");
     let found = [&b"a"[..], b"b", b"c", b"d"].map(|key| read.get(TableId::MAIN, key).expect("get").is_some());
     assert_eq!(found, [true, false, true, true]);
+}
+
+/// Puts values of a page each, and makes the commit durable.
+fn fill(db: &Db, byte: u8) {
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in 0..40u8 {
+        txn.put(TableId::MAIN, &[n], &[byte; 1200], PutMode::Set).expect("put");
+    }
+    txn.commit().expect("commit");
+}
+
+#[test]
+fn a_snapshot_that_is_dropped_while_it_is_opened_is_caught() {
+    let _turn = turn();
+    // What a reader of the snapshot reads that goes on with what it found in the list before the drop.
+    let opened = |bug| {
+        let _on = On::new(bug);
+        let dir = TempDir::new("dropped");
+        let db = Db::open(&dir.file("a.kv"), &Options::default()).expect("create");
+        let (pager, _) = kv::pager::open_file(&dir.file("a.kv"), CreateMode::Open, &options()).expect("the same pager");
+        fill(&db, 1);
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        txn.snapshot_create(b"s", &SnapshotOptions::default()).expect("create");
+        txn.commit().expect("commit");
+        fill(&db, 2);
+        let mut looks = 0;
+        let reader = pager.begin_read_at(|newest| {
+            let list = newest.desc().roots.snapshots;
+            let mut found = None;
+            snapshot::each(&newest.view(), &list, |key, record| {
+                found = (key == b"s").then_some(record);
+                Ok(found.is_none())
+            })?;
+            looks += 1;
+            let record = found.ok_or(Error::NotFound)?;
+            if looks == 1 {
+                let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+                txn.snapshot_drop(b"s").expect("drop");
+                txn.commit().expect("commit");
+                db.reclaim().expect("reclaim");
+                (3..9).for_each(|byte| fill(&db, byte));
+            }
+            Ok(Some(Descriptor {
+                id: record.commit,
+                pages: record.file_pages,
+                roots: record.roots(),
+            }))
+        });
+        reader.and_then(|reader| {
+            let page = reader.desc().roots.main.ptr;
+            PageSource::page(&reader.view(), &page).map(|_| ())
+        })
+    };
+    assert!(matches!(opened(None), Err(Error::NotFound)));
+    let wrong = opened(Some(Bug::TrustOldList));
+    assert!(
+        matches!(wrong, Err(Error::Corrupt(_))),
+        "the bug makes no difference: {wrong:?}"
+    );
+}
+
+/// A reader began before the file shrank, and may reach as far as it did.
+#[test]
+fn a_cut_under_a_reader_is_caught() {
+    let _turn = turn();
+    let reach = |bug| {
+        let _on = On::new(bug);
+        let disk = Arc::new(SimDisk::new(5).expect("disk"));
+        let db = Db::open_storage(disk.clone(), &Options::default()).expect("open");
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        let table = txn.table_create(b"large", false).expect("table");
+        for n in 0..4000u32 {
+            txn.put(table, &n.to_be_bytes(), &[7; 200], PutMode::Set).expect("put");
+        }
+        txn.commit().expect("commit");
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        txn.table_drop(table).expect("drop");
+        txn.commit().expect("commit");
+        let reader = db.begin_read().expect("read");
+        let before = disk.len().expect("length");
+        let report = db
+            .compact(&kv::CompactOptions::default(), &kv::Job::silent())
+            .expect("compact");
+        drop(reader);
+        (report.held.is_some(), disk.len().expect("length") == before)
+    };
+    assert_eq!(reach(None), (true, true), "the reader is in the way");
+    assert!(!reach(Some(Bug::CutUnderReaders)).1, "the file was cut under it");
 }

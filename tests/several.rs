@@ -13,7 +13,7 @@ use crashes::setting;
 use kv::file::sim::SimDisk;
 use kv::ids::CommitId;
 use kv::page::{Extent, Lifetime, PageSink, Roots};
-use kv::pager::{Durability, Pager, PagerOptions, SpaceChange, Verify, Wait};
+use kv::pager::{Durability, Pager, PagerOptions, RecordedCommits, Shrink, SpaceChange, Verify, Wait};
 use kv::util::crc32c;
 use kv::{Error, Result};
 use machine::world::{run, Counts};
@@ -176,7 +176,8 @@ fn a_killed_fold_lets_nobody_forget_what_is_not_folded() {
         process.dies_after(0, death);
         let lived = process.act(move || {
             let mut writer = a.lock_write(Wait::Try, &AtomicBool::new(false)).expect("write lock");
-            assert!(writer.fold().expect("fold").is_some());
+            assert!(writer.is_to_fold(false));
+            writer.fold(&RecordedCommits::default()).expect("fold");
             let _ = writer.commit(Roots::default(), Durability::Full);
         });
         assert!(lived.is_none(), "the commit was not killed");
@@ -192,4 +193,56 @@ fn a_killed_fold_lets_nobody_forget_what_is_not_folded() {
             "killed {death:?} the slot was written: the records do not tell of all dead pages"
         );
     }
+}
+
+/// A commit of another process leaves out the free end of the file, and a later one uses those pages again. Nobody who
+/// has known them as free takes them for that any more.
+#[test]
+fn nobody_follows_a_commit_that_shrinks() {
+    let machine = machine();
+    let [(_, a), (_, b)] = [open(&machine), open(&machine)];
+    let lock = |pager: &Arc<Pager>| {
+        pager
+            .lock_write(Wait::Try, &AtomicBool::new(false))
+            .expect("write lock")
+    };
+    write(&a, 3, &[], Durability::Full).expect("commit");
+    let mut writer = lock(&a);
+    let end = writer.take_exact(100).expect("take");
+    let birth = writer.birth();
+    writer.commit(Roots::default(), Durability::Full).expect("commit");
+    write(&a, 1, &[Extent::new(end, birth)], Durability::Full).expect("commit");
+    for pager in [&a, &b, &a, &b] {
+        write(pager, 1, &[], Durability::Full).expect("commit");
+    }
+    let mut writer = lock(&b);
+    assert_eq!(writer.free_at_end(), 0, "what was written since lies behind");
+    let last = writer.take_exact(1).expect("take").first;
+    writer.commit(Roots::default(), Durability::Full).expect("commit");
+    assert!(last < end.end(), "{last} is one of the free pages");
+    // What lies behind the free pages dies, too.
+    let behind = kv::ids::Run::new(end.end(), b.newest().pages - end.end().get());
+    assert!(behind.pages > 0 && behind.pages < 10);
+    write(&a, 1, &[Extent::new(behind, birth.next())], Durability::Full).expect("commit");
+    for pager in [&a, &b, &a, &b] {
+        write(pager, 1, &[], Durability::Full).expect("commit");
+    }
+    let before = a.newest().pages;
+    let mut writer = lock(&a);
+    writer.set_shrink(Shrink::Always);
+    assert!(writer.is_to_fold(true));
+    writer.fold(&RecordedCommits::default()).expect("fold");
+    writer.commit(Roots::default(), Durability::Full).expect("commit");
+    let shrunk = a.newest().pages;
+    assert!(shrunk + 50 < before, "{before} -> {shrunk}");
+    let mut writer = lock(&a);
+    let again = writer.take_exact(80).expect("take");
+    assert!(again.first.get() >= shrunk - 1, "{again:?} is behind the new end");
+    writer.commit(Roots::default(), Durability::Full).expect("commit");
+    let mut writer = lock(&b);
+    let taken = writer.take_exact(60).expect("take");
+    assert!(
+        taken.end() <= again.first || taken.first >= again.end(),
+        "{taken:?} was taken, which is in use in {again:?}"
+    );
 }

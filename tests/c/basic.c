@@ -355,7 +355,7 @@ static void observing(void)
     commit(txn);
 
     OK(kv_stat_db(db, &file));
-    CHECK(file.closed_properly == 1 && file.lost_slots == 0);
+    CHECK(file.closed_properly == 1 && file.lost_slots == 0 && file.announced_pages_used <= file.announced_pages);
     CHECK(file.struct_size == sizeof file && file.page_size == 4096 && file.pages > 4 && file.visible == file.durable);
     txn = begin(db, KV_READ);
     OK(kv_stat_table(txn, KV_MAIN, 0, &table));

@@ -16,16 +16,19 @@
 struct situation_args {
     /* Handles as they are passed; those of the world are kept elsewhere. */
     kv_db *db;
-    kv_txn *txn;
+    kv_txn *txn, *before;
     kv_cursor *cursor;
+    kv_diff *diff;
     kv_writer *parts;
     kv_buf *buffer;
     /* Inputs. */
     kv_table table, named;
     const void *key, *value, *name, *note;
     size_t klen, vlen, name_len, note_len;
-    uint32_t put_flags, delete_flags, table_flags, open_flags, job_flags, batch_flags, txn_flags;
-    uint32_t kind, how, op, level, index;
+    uint32_t put_flags, delete_flags, table_flags, open_flags, job_flags, batch_flags, txn_flags, snapshot_flags;
+    uint32_t kind, how, op, level, index, keep;
+    int32_t stops; /* what the function answers that takes ranges */
+    kv_slice snapshot;
     uint64_t id, nth, hint;
     int64_t ms, wait_ms;
     double percent;
@@ -44,6 +47,7 @@ struct situation_args {
     kv_txn *got_txn;
     kv_db *got_db;
     kv_cursor *got_cursor;
+    kv_diff *got_diff;
     kv_writer *got_writer;
     kv_buf *got_buffer;
     uint64_t number, number2;
@@ -153,6 +157,7 @@ CALL(kv_txn_begin)
     kv_txn_options options = KV_TXN_OPTIONS_INIT;
     options.flags = a->txn_flags;
     options.wait_ms = a->wait_ms;
+    options.snapshot = a->snapshot;
     SIZED(options);
     return kv_txn_begin(a->db, a->kind, &options, OUT(got_txn));
 }
@@ -261,6 +266,31 @@ CALL(kv_delete_packed)
     return kv_delete_packed(a->txn, a->table, a->no_input ? NULL : &batch, a->delete_flags, OUT(len));
 }
 
+CALL(kv_diff_open) { return kv_diff_open(a->before, a->txn, a->table, a->range, OUT(got_diff)); }
+CALL(kv_diff_close) { kv_diff_close(a->diff); return NOTHING; }
+CALL(kv_diff_next)
+{
+    kv_change change = KV_CHANGE_INIT;
+    SIZED(change);
+    return kv_diff_next(a->diff, a->no_outputs ? NULL : &change);
+}
+CALL(kv_diff_fill)
+{
+    kv_batch batch = empty_batch(a);
+    return kv_diff_fill(a->diff, a->no_outputs ? NULL : &batch);
+}
+CALL(kv_diff_count)
+{
+    kv_diff_counts counts = KV_DIFF_COUNTS_INIT;
+    SIZED(counts);
+    return kv_diff_count(a->before, a->txn, a->table, a->range, a->no_outputs ? NULL : &counts);
+}
+CALL(kv_same)
+{
+    int32_t same = 0;
+    return kv_same(a->before, a->txn, a->table, a->no_outputs ? NULL : &same);
+}
+
 CALL(kv_stat_value)
 {
     kv_value_stat stat = KV_VALUE_STAT_INIT;
@@ -280,6 +310,73 @@ CALL(kv_get_buf) { return kv_get_buf(a->txn, a->table, KEY, OUT(one), OUT(got_bu
 CALL(kv_buf_retain) { return kv_buf_retain(a->buffer); }
 CALL(kv_buf_release) { kv_buf_release(a->buffer); return NOTHING; }
 
+CALL(kv_snapshot_create)
+{
+    kv_snapshot_options options = KV_SNAPSHOT_OPTIONS_INIT;
+    options.flags = a->snapshot_flags;
+    options.note.data = a->note;
+    options.note.len = a->note_len;
+    SIZED(options);
+    return kv_snapshot_create(a->txn, a->name, a->name_len, &options);
+}
+CALL(kv_snapshot_rename) { return kv_snapshot_rename(a->txn, a->name, a->name_len, KEY); }
+CALL(kv_snapshot_drop) { return kv_snapshot_drop(a->txn, a->name, a->name_len); }
+CALL(kv_snapshot_keep) { return kv_snapshot_keep(a->txn, a->name, a->name_len, a->keep); }
+static int32_t take_range(void *ctx, const kv_range *range)
+{
+    const args *a = ctx;
+    return range == NULL ? 1 : a->stops;
+}
+CALL(kv_snapshot_release) { return kv_snapshot_release(a->txn, a->name, a->name_len); }
+CALL(kv_snapshot_ranges)
+{
+    return kv_snapshot_ranges(a->txn, a->name, a->name_len, a->table, a->range, a->no_outputs ? NULL : take_range, a);
+}
+CALL(kv_stat_snapshot)
+{
+    kv_snapshot_stat stat = KV_SNAPSHOT_STAT_INIT;
+    SIZED(stat);
+    return kv_stat_snapshot(a->txn, a->name, a->name_len, a->no_outputs ? NULL : &stat);
+}
+CALL(kv_revert) { return kv_revert(a->txn, a->before, a->table, OUT(number)); }
+CALL(kv_snapshot_cost)
+{
+    return kv_snapshot_cost(a->db, a->name, a->name_len, a->name, a->name_len, OUT(number));
+}
+CALL(kv_history)
+{
+    kv_retention policy = KV_RETENTION_INIT;
+    policy.interval = 3600;
+    policy.hourly = 1;
+    SIZED(policy);
+    return kv_history(a->txn, &policy);
+}
+CALL(kv_stat_history)
+{
+    kv_retention policy = KV_RETENTION_INIT;
+    SIZED(policy);
+    return kv_stat_history(a->txn, a->no_outputs ? NULL : &policy);
+}
+CALL(kv_snapshot_thin)
+{
+    kv_retention retention = KV_RETENTION_INIT;
+    retention.last = 1;
+    SIZED(retention);
+    return kv_snapshot_thin(a->txn, a->name, a->name_len, &retention, OUT(number));
+}
+CALL(kv_reclaim) { return kv_reclaim(a->db, OUT(number)); }
+
+CALL(kv_compact)
+{
+    kv_compact_options options = KV_COMPACT_OPTIONS_INIT;
+    kv_compact_report report = KV_COMPACT_REPORT_INIT;
+    options.stay = a->keep;
+    options.punch = 1;
+    options.progress = a->progress;
+    options.ctx = a;
+    SIZED(options);
+    return kv_compact(a->db, &options, &report);
+}
 CALL(kv_check)
 {
     kv_job_options options = job_of(a);
@@ -367,8 +464,12 @@ static const struct function FUNCTIONS[] = {
     F(kv_cursor_put), F(kv_cursor_delete), F(kv_cursor_nth), F(kv_cursor_percentile), F(kv_cursor_random),
     F(kv_get_many), F(kv_cursor_next_many), F(kv_write_batch), F(kv_cursor_fill), F(kv_scan), F(kv_get_packed),
     F(kv_put_packed), F(kv_delete_packed),
+    F(kv_diff_open), F(kv_diff_close), F(kv_diff_next), F(kv_diff_fill), F(kv_diff_count), F(kv_same),
     F(kv_stat_value), F(kv_value_read), F(kv_value_extents), F(kv_writer_open), F(kv_writer_write), F(kv_writer_finish),
     F(kv_writer_close), F(kv_get_buf), F(kv_buf_retain), F(kv_buf_release),
+    F(kv_snapshot_create), F(kv_snapshot_rename), F(kv_snapshot_drop), F(kv_snapshot_release), F(kv_snapshot_keep),
+    F(kv_snapshot_ranges), F(kv_stat_snapshot), F(kv_snapshot_cost), F(kv_history), F(kv_stat_history),
+    F(kv_snapshot_thin), F(kv_revert), F(kv_reclaim), F(kv_compact),
     F(kv_check), F(kv_db_check), F(kv_backup), F(kv_db_backup), F(kv_backup_stream), F(kv_fd_write), F(kv_salvage),
     F(kv_stat_db), F(kv_db_identity), F(kv_reader_at), F(kv_stat_table), F(kv_stat_txn),
 };

@@ -71,7 +71,7 @@ static void cancelled(void)
     OK(kv_close(db));
 }
 
-static kv_txn *large;
+static kv_txn *large, *small;
 static int done;
 
 /*
@@ -82,6 +82,10 @@ static void *work_on(void *ignored)
 {
     static char value[20000];
     kv_cursor *cursor;
+    kv_diff *diff;
+    kv_change change = KV_CHANGE_INIT;
+    kv_diff_counts counts = KV_DIFF_COUNTS_INIT;
+    int32_t equal;
     kv_slice key, found;
     uint64_t n;
     uint32_t i;
@@ -114,6 +118,11 @@ static void *work_on(void *ignored)
     CHECK(kv_insert(large, KV_MAIN, S("new"), S("value"), &found) == KV_OK);
     CHECK(kv_get(large, KV_MAIN, S("new"), &found) == KV_OK);
     kv_cursor_close(cursor);
+    CHECK(kv_diff_count(small, large, KV_MAIN, NULL, &counts) == KV_OK && counts.added > 1000);
+    CHECK(kv_same(small, large, KV_NONE, &equal) == KV_OK && !equal);
+    CHECK(kv_diff_open(small, large, KV_MAIN, NULL, &diff) == KV_OK);
+    for (i = 0; kv_diff_next(diff, &change) == KV_OK; i++) continue;
+    CHECK(i > 1000);
     for (i = 0; i < 100; i++) CHECK(kv_take_first(large, KV_MAIN, NULL, &key, &found) == KV_OK);
     CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state) == 0 && state == PTHREAD_CANCEL_ENABLE);
     CHECK(pthread_setcancelstate(state, NULL) == 0);
@@ -130,9 +139,11 @@ static void cancelled_from_the_beginning(void)
     void *answer;
     db = fresh("beginning.kv");
     options.write_memory = 64 << 10;
+    small = begin(db, KV_READ);
     OK(kv_txn_begin(db, KV_WRITE, &options, &large));
     CHECK(pthread_create(&thread, NULL, work_on, NULL) == 0);
     CHECK(pthread_join(thread, &answer) == 0 && answer == PTHREAD_CANCELED && done);
+    kv_txn_abort(small);
     commit(large);
     OK(kv_db_check(db, 0, NULL, NULL, NULL));
     OK(kv_close(db));

@@ -45,6 +45,7 @@ static void damaged_trees(struct world *w)
     w->a.range = bounded(&w->a);
     w->a.name = "another";
     w->a.name_len = 7;
+    w->a.snapshot = slice("table");
 }
 
 static void damaged_catalogue(struct world *w) { damaged_trees(w), w->a.table = w->a.named, w->a.range = NULL; }
@@ -90,6 +91,7 @@ static void sync_refused(struct world *w)
     if (w->writing) OK(kv_put(w->txn, KV_MAIN, S("something"), S("v"), 0));
     else lazy_commit(w);
     w->a.ms = 1;
+    w->a.snapshot_flags = KV_SNAPSHOT_REPLACE;
     refuse.syncs = refused_errno;
 }
 

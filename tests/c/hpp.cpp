@@ -409,6 +409,53 @@ static void cursors()
 }
 
 // What is assigned to is released at once, and what was moved from owns nothing. An assignment to itself does nothing.
+static void differences()
+{
+    kv::database db = kv::database::in_memory();
+    db.put("a", "1");
+    db.put("b", "2");
+    kv::transaction before = db.read();
+    CHECK(db.read().all_is_same_since(before));
+    db.update([](kv::transaction &txn) {
+        txn.put("b", "two");
+        txn.put("c", "3");
+        txn.erase("a");
+    });
+    kv::transaction after = db.read();
+    CHECK(!after.all_is_same_since(before) && !after.is_same_since(before));
+    kv_diff_counts counts = after.count_changes_since(before);
+    CHECK(counts.added == 1 && counts.removed == 1 && counts.changed == 1);
+    CHECK(after.count_changes_since(before, kv::from("c")).removed == 0);
+    kv::difference changes = after.changes_since(before);
+    std::optional<kv::change> change = changes.next();
+    CHECK(change && change->kind == KV_CHANGE_REMOVED && change->key == "a" && change->before == "1" && !change->after);
+    kv::difference moved = std::move(changes);
+    thrown(KV_BAD_HANDLE, [&] { changes.next(); });
+    change = moved.next();
+    CHECK(change->kind == KV_CHANGE_CHANGED && change->before == "2" && change->after == "two");
+    char bytes[100];
+    std::uint32_t ends[10];
+    kv_batch batch = KV_BATCH_INIT;
+    batch.bytes = bytes;
+    batch.bytes_size = sizeof bytes;
+    batch.ends = ends;
+    batch.ends_size = 10;
+    CHECK(moved.fill(batch) && batch.count == 1 && std::memcmp(bytes, "c3", 2) == 0 && !moved.fill(batch));
+    CHECK(!moved.next());
+    changes = after.changes_since(before, kv::from("a").reverse());
+    CHECK(changes.next()->key == "c" && changes.handle() != nullptr);
+    changes.close();
+    db.update([&](kv::transaction &txn) {
+        kv::table table = txn.create_table("made since");
+        CHECK(txn.revert(before, txn) == 3 && txn.get("a") == "1" && !txn.try_get("c"));
+        CHECK(txn.open_table("made since").number() == table.number());
+        CHECK(txn.revert(before) == 0);
+        thrown(KV_NO_TABLE, [&] { (void)txn.open_table("made since"); });
+    });
+    before.abort();
+    thrown(KV_BAD_HANDLE, [&] { moved.next(); });
+}
+
 static void assignments()
 {
     kv::database db("assigned.kv");
@@ -566,6 +613,73 @@ static void tables()
     thrown(KV_BAD_HANDLE, [&] { users.get("ada"); });
 }
 
+static void snapshots()
+{
+    kv::database db = kv::database::in_memory();
+    db.update([](kv::transaction &txn) {
+        txn.create_snapshot("first", 0, "a note");
+        txn.put("k", "1");
+        thrown(KV_EXISTS, [&] { txn.create_snapshot("first"); });
+    });
+    kv::transaction before = db.read();
+    db.put("k", "2");
+    before.create_snapshot("again", KV_SNAPSHOT_KEEP);
+    /* Both are of one commit. */
+    CHECK(db.snapshot_cost("first") > 0 && db.snapshot_cost("first", "again") == db.snapshot_cost("again"));
+    CHECK(db.read_snapshot("first").get("k") == "1" && db.read_snapshot("again").get("k") == "1");
+    thrown(KV_NOTFOUND, [&] { (void)db.read_snapshot("none"); });
+    thrown(KV_INVALID, [&] { (void)db.read_snapshot({}); });
+    kv::transaction now = db.read();
+    int ranges = 0;
+    auto count = [&](const kv::range &range) { ranges += now.count(range) == 1 ? 1 : 100; };
+    now.changed_ranges("first", count);
+    now.changed_ranges("first", count, kv::range().before("a"));
+    CHECK(ranges == 101);
+    thrown(KV_NOTFOUND, [&] { now.changed_ranges("none", count); });
+    try {
+        now.changed_ranges("first", [](const kv::range &) { throw 7; });
+        CHECK(false);
+    } catch (int thrown) {
+        CHECK(thrown == 7);
+    }
+    now.abort();
+    db.update([&](kv::transaction &txn) {
+        CHECK(txn.snapshot_names() == (std::vector<std::string>{"again", "first"}));
+        std::optional<kv_snapshot_stat> stat = txn.stat_snapshot("first");
+        CHECK(stat && stat->flags == 0 && kv::view(stat->note) == "a note" && !txn.stat_snapshot("none"));
+        thrown(KV_INVALID, [&] { txn.drop_snapshot("again"); });
+        txn.keep_snapshot("again", false);
+        txn.create_snapshot("mark");
+        txn.release_snapshot("mark");
+        CHECK(txn.stat_snapshot("mark")->flags == KV_SNAPSHOT_MARK && txn.drop_snapshot("mark"));
+        thrown(KV_DEADLOCK, [&] { (void)db.snapshot_cost("first"); });
+        txn.rename_snapshot("first", "again");
+        CHECK(txn.drop_snapshot("again") && !txn.drop_snapshot("again") && txn.snapshot_names().empty());
+    });
+    before.abort();
+    kv_retention policy = KV_RETENTION_INIT;
+    policy.interval = 3600;
+    policy.last = 1;
+    db.update([&](kv::transaction &txn) {
+        CHECK(!txn.history());
+        txn.set_history(policy);
+        CHECK(txn.history() && txn.history()->interval == 3600 && txn.history()->last == 1);
+        policy.last = 0;
+        thrown(KV_INVALID, [&] { (void)txn.thin_snapshots("row/", policy); });
+        policy.daily = 1;
+        txn.create_snapshot("row/1");
+        txn.create_snapshot("row/2");
+        CHECK(txn.thin_snapshots("row/", policy) == 1 && txn.snapshot_names().size() == 1);
+        txn.end_history();
+        CHECK(txn.drop_snapshot(txn.snapshot_names().front()));
+    });
+    (void)db.reclaim(); /* how many pages came free depends on what others have given back by then */
+    CHECK(db.reclaim() == 0);
+    kv::transaction_options how;
+    how.commit = db.newest_commit().visible;
+    CHECK(db.read(how).get("k") == "2");
+}
+
 static void files()
 {
     kv::error error = thrown(KV_NO_FILE, [] { kv::database("nowhere/none.kv"); });
@@ -617,6 +731,9 @@ static void files()
     CHECK(stops([&] { (void)db.check(stopped); }) && stops([&] { db.backup("never.kv", stopped); }));
     CHECK(stops([&] { db.read().backup_stream([](std::string_view) { throw stop(); }); }));
     CHECK(access("never.kv", F_OK) != 0 && db.get(number(1)) == number(1));
+    kv::compact_options give_back;
+    give_back.progress = stopped.progress;
+    CHECK(stops([&] { db.compact(give_back); }));
     thrown(KV_INVALID, [&] { db.backup(std::string("x\0y", 3)); });
     db.close();
 
@@ -663,6 +780,24 @@ static void files()
     CHECK(kv::version() == KV_VERSION && kv::version_number() == KV_VERSION_NUMBER);
 }
 
+static void space()
+{
+    kv::database db("space.kv");
+    for (int from : {0, 20000})
+        db.update([from](kv::transaction &txn) {
+            for (int i = from; i < 20000 + from / 16; i++)
+                txn.put(number(i), std::string(200, 'v'));
+        });
+    db.update([](kv::transaction &txn) { txn.erase_range(kv::before(number(20000))); });
+    kv::compact_options how;
+    how.stay = how.punch = true;
+    kv_compact_report report = db.compact(how);
+    CHECK(report.moved_pages == 0 && report.punched_bytes > 1 << 20);
+    report = db.compact();
+    CHECK(report.moved_pages > 20 && report.cut_bytes > 1 << 20 && report.held_commit == 0);
+    CHECK(db.check().faults == 0 && db.read().count() == 1250);
+}
+
 int main()
 {
     entries();
@@ -671,11 +806,14 @@ int main()
     transactions();
     ranges();
     cursors();
+    differences();
     assignments();
     packed();
     values();
     tables();
+    snapshots();
     files();
+    space();
     std::puts("ok");
     return 0;
 }

@@ -42,6 +42,9 @@ static void every_reading_call(const kv_txn *txn, kv_status expected)
     kv_extent extent;
     kv_slice key = slice("k");
     kv_table table;
+    kv_diff *diff = (kv_diff *)&value;
+    kv_diff_counts counts = KV_DIFF_COUNTS_INIT;
+    int32_t equal = 77;
     uint64_t n;
     size_t len;
     char bytes[64];
@@ -78,6 +81,11 @@ static void every_reading_call(const kv_txn *txn, kv_status expected)
     CHECK(buffer == NULL);
     IS(kv_stat_table(txn, KV_MAIN, 0, &table_stat), expected);
     IS(kv_stat_txn(txn, &txn_stat), expected);
+    IS(kv_diff_open(txn, txn, KV_MAIN, NULL, &diff), expected);
+    CHECK(diff == NULL);
+    IS(kv_diff_count(txn, txn, KV_MAIN, NULL, &counts), expected);
+    IS(kv_same(txn, txn, KV_NONE, &equal), expected);
+    CHECK(equal == 77);
     CHECK(same(value, "untouched")); /* outputs are written on success only */
 }
 
@@ -115,6 +123,7 @@ static void every_writing_call(kv_txn *txn, kv_status expected)
     IS(kv_put_packed(txn, KV_MAIN, &batch, 0, NULL), expected);
     IS(kv_delete_packed(txn, KV_MAIN, &batch, 0, NULL), expected);
     IS(kv_writer_open(txn, KV_MAIN, S("k"), 0, 0, &writer), expected);
+    IS(kv_revert(txn, txn, KV_MAIN, NULL), expected);
     CHECK(writer == NULL && same(value, "untouched"));
 }
 
@@ -143,6 +152,22 @@ static void every_cursor_call(kv_cursor *c, kv_status expected)
     CHECK(same(key, "untouched"));
 }
 
+static void every_diff_call(kv_diff *d, kv_status expected)
+{
+    kv_change change = KV_CHANGE_INIT;
+    kv_batch batch = KV_BATCH_INIT;
+    char bytes[1];
+    uint32_t ends[1];
+    batch.bytes = bytes;
+    batch.bytes_size = 1;
+    batch.ends = ends;
+    batch.ends_size = 1;
+    change.key = slice("untouched");
+    IS(kv_diff_next(d, &change), expected);
+    IS(kv_diff_fill(d, &batch), expected);
+    CHECK(same(change.key, "untouched") && batch.at_end == 0);
+}
+
 static void every_writer_call(kv_writer *w, kv_status expected)
 {
     IS(kv_writer_write(w, S("x")), expected);
@@ -155,6 +180,7 @@ static void every_call(void *handle, kv_status expected)
     every_reading_call(handle, expected);
     every_writing_call(handle, expected);
     every_cursor_call(handle, expected);
+    every_diff_call(handle, expected);
     every_writer_call(handle, expected);
     IS(kv_txn_refresh(handle), expected);
     IS(kv_buf_retain(handle), expected);
@@ -173,12 +199,14 @@ static void null_and_foreign(void)
     IS(kv_txn_commit((kv_txn *)memory, NULL), KV_BAD_HANDLE);
     kv_txn_abort((kv_txn *)memory);
     kv_cursor_close((kv_cursor *)memory);
+    kv_diff_close((kv_diff *)memory);
     kv_writer_close((kv_writer *)memory);
     kv_buf_release((kv_buf *)memory);
     OK(kv_close(NULL));
     IS(kv_txn_commit(NULL, NULL), KV_BAD_HANDLE);
     kv_txn_abort(NULL);
     kv_cursor_close(NULL);
+    kv_diff_close(NULL);
     kv_writer_close(NULL);
     kv_buf_release(NULL);
     free(memory);

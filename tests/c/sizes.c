@@ -26,18 +26,25 @@ static void structs(void)
         SIZE(kv_fault, 40);
         SIZE(kv_options, 64);
         SIZE(kv_job_options, 24);
+        SIZE(kv_txn_options, 64);
+        SIZE(kv_snapshot_options, 24);
+        SIZE(kv_snapshot_stat, 80);
+        SIZE(kv_retention, 40);
+        SIZE(kv_change, 56);
+        SIZE(kv_compact_options, 32);
     }
     SIZE(kv_status, 4);
     SIZE(kv_table, 8);
-    SIZE(kv_txn_options, 32);
     SIZE(kv_table_options, 8);
     SIZE(kv_value_stat, 16);
-    SIZE(kv_check_report, 80);
+    SIZE(kv_check_report, 96);
     SIZE(kv_salvage_report, 72);
-    SIZE(kv_db_stat, 104);
+    SIZE(kv_db_stat, 128);
     SIZE(kv_table_stat, 56);
     SIZE(kv_txn_stat, 40);
     SIZE(kv_reader_info, 32);
+    SIZE(kv_diff_counts, 32);
+    SIZE(kv_compact_report, 72);
 }
 
 static void numbers(void)
@@ -69,7 +76,7 @@ static void numbers(void)
     CHECK(strcmp(kv_status_name(12345), "KV_?") == 0);
     CHECK(strcmp(kv_strerror(-12345), "unknown status") == 0);
 
-    CHECK(KV_MAIN == 0 && KV_TABLES == 1);
+    CHECK(KV_MAIN == 0 && KV_TABLES == 1 && KV_SNAPSHOTS == 2);
     CHECK(KV_READ == 16 && KV_WRITE == 17 && KV_TXN_NOWAIT == 0x10000 && KV_TABLE_NEW == 0x20000);
     CHECK(KV_OPEN_EXISTING == 0x1000 && KV_OPEN_NEW == 0x2000 && KV_OPEN_READ_ONLY == 0x4000);
     CHECK(KV_OPEN_MEMORY == 0x8000);
@@ -83,6 +90,8 @@ static void numbers(void)
     CHECK(KV_BATCH_KEYS == 0x40000 && KV_BATCH_VALUES == 0x80000);
     CHECK(KV_KIND_PRESENT == 1 && KV_KIND_ABSENT == 0);
     CHECK(KV_JOB_CHECK_SPACE == 0x4000000 && KV_JOB_COMPACT == 0x8000000 && KV_JOB_OVERWRITE == 0x10000000);
+    CHECK(KV_SNAPSHOT_REPLACE == 0x20000000 && KV_SNAPSHOT_KEEP == 0x40000000);
+    CHECK(KV_SNAPSHOT_MARK == 0x80000000 && KV_SNAPSHOT_YIELD == 0x80);
     CHECK(KV_FAULT_UNREADABLE == 80 && KV_FAULT_CONTRADICTION == 81);
     CHECK(KV_NONE == UINT64_MAX);
 }

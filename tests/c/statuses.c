@@ -20,9 +20,11 @@ static void wrong_handles(void)
         all_on(&a); /* NULL */
         a.db = (void *)&object, a.txn = (void *)&object, a.cursor = (void *)&object;
         a.parts = (void *)&object, a.buffer = (void *)&object;
+        a.before = (void *)&object, a.diff = (void *)&object;
         all_on(&a);
         a.db = (void *)w.txn, a.txn = (void *)w.db, a.cursor = (void *)w.txn;
         a.parts = (void *)w.cursor, a.buffer = (void *)w.cursor;
+        a.before = (void *)w.cursor, a.diff = (void *)w.txn;
         all_on(&a);
         end_world(&w);
         a = w.a; /* closed */
@@ -39,6 +41,8 @@ static void forked(void)
         opened(&w, &FUNCTIONS[0], writing, &usual);
         handles(&w);
         if (writing) OK(kv_writer_open(w.txn, KV_MAIN, S("parts"), 0, 0, &w.a.parts));
+        w.before = begin(w.db, KV_READ);
+        with_difference(&w);
         child = fork();
         CHECK(child >= 0);
         if (child == 0) {
@@ -78,6 +82,7 @@ static void absent_key(struct world *w)
     w->a.name_len = 7;
     w->a.put_flags = KV_NO_INSERT;
     OK(kv_cursor_open(w->txn, KV_MAIN, &none, &w->a.cursor));
+    if (w->before != NULL) OK(kv_diff_open(w->before, w->txn, KV_MAIN, &none, &w->a.diff));
     w->a.how = KV_SEEK_EQ;
     w->a.target = "no/such/directory";
     w->a.damaged = "none.kv";
@@ -95,6 +100,24 @@ static void no_table(struct world *w)
     w->a.name_len = 4;
 }
 
+/* The transaction reads a snapshot, and one that is not there is begun. */
+static void older(struct world *w)
+{
+    kv_txn_options options = KV_TXN_OPTIONS_INIT;
+    w->a.snapshot = slice("none");
+    if (w->writing) return;
+    options.snapshot = slice("table");
+    kv_txn_abort(w->txn);
+    OK(kv_txn_begin(w->db, KV_READ, &options, &w->txn));
+    w->a.txn = w->txn;
+}
+
+static void table_of_snapshots(struct world *w)
+{
+    w->a.table = w->a.named = KV_SNAPSHOTS;
+    w->a.snapshot_flags = KV_SNAPSHOT_REPLACE | KV_SNAPSHOT_KEEP;
+}
+
 static void table_of_names(struct world *w) { w->a.table = w->a.named = KV_TABLES; }
 static void main_table(struct world *w) { w->a.named = KV_MAIN; }
 
@@ -109,6 +132,12 @@ static void dropped(struct world *w)
         OK(kv_writer_open(w->txn, named, S("parts"), 0, 0, &w->a.parts));
     }
     OK(kv_table_drop(w->txn, named));
+    if (w->before != NULL) { /* a table that neither has */
+        kv_table table;
+        OK(kv_table_create(w->txn, S("new"), NULL, &table));
+        OK(kv_diff_open(w->before, w->txn, table, NULL, &w->a.diff));
+        OK(kv_table_drop(w->txn, table));
+    }
 }
 
 static void must_not_exist(struct world *w)
@@ -141,6 +170,8 @@ static void unknown_flags(struct world *w)
     range = range_of(1, slice(""), slice(""));
     w->a.put_flags = w->a.delete_flags = w->a.table_flags = w->a.open_flags = w->a.job_flags = w->a.batch_flags =
         w->a.txn_flags = 1u << 31;
+    w->a.snapshot_flags = 1;
+    w->a.keep = 2;
     w->a.how = w->a.kind = 99;
     w->a.percent = 101;
     w->a.range = &range;
@@ -155,6 +186,8 @@ static void foreign_flags(struct world *w)
     w->a.job_flags = KV_OPEN_NEW;
     w->a.batch_flags = KV_RANGE_FROM;
     w->a.txn_flags = KV_NO_OVERWRITE;
+    w->a.snapshot_flags = KV_TABLE_NEW;
+    w->a.keep = KV_SNAPSHOT_KEEP;
     w->a.how = w->a.kind = KV_OP_PUT;
     w->a.op = KV_SEEK_EQ;
 }
@@ -168,6 +201,7 @@ static void inputs(struct world *w, const void *data, size_t len)
     range = range_of(KV_RANGE_FROM | KV_RANGE_BEFORE, bound, bound);
     w->a.key = w->a.value = w->a.name = w->a.note = data;
     w->a.klen = w->a.vlen = w->a.name_len = w->a.note_len = len;
+    w->a.snapshot = bound;
     w->a.range = &range;
 }
 
@@ -236,7 +270,11 @@ static int32_t io_write(void *ctx, const void *data, size_t len)
     return EIO;
 }
 
-static void stopped(struct world *w) { w->a.progress = stop_progress; }
+static void stopped(struct world *w)
+{
+    w->a.progress = stop_progress;
+    w->a.stops = 1;
+}
 static void full_stream(struct world *w) { w->a.write = no_space_write; }
 static void broken_stream(struct world *w) { w->a.write = io_write; }
 
@@ -251,7 +289,9 @@ int main(void)
     RUN(usual, at_end, NULL);
     RUN(usual, at_begin, NULL);
     RUN(usual, no_table, NULL);
+    RUN(usual, older, NULL);
     RUN(usual, table_of_names, NULL);
+    RUN(usual, table_of_snapshots, NULL);
     RUN(usual, main_table, NULL);
     RUN(usual, dropped, NULL);
     RUN(usual, must_not_exist, NULL);

@@ -134,6 +134,9 @@ static void limits(void)
             only = " kv_open kv_txn_begin kv_cursor_open kv_get_buf kv_db_get kv_db_check kv_db_backup "
                    " kv_scan kv_db_put ";
             run_wanted(&w.a);
+            w.a.before = w.txn;
+            only = " kv_diff_open ";
+            run_wanted(&w.a);
             w.a.txn = writer;
             only = " kv_writer_open ";
             run_wanted(&w.a);

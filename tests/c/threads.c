@@ -228,6 +228,136 @@ static void shared_by_mistake(void)
     kv_txn_abort(txn);
 }
 
+static volatile int closed;
+
+/* Now and then steps a cursor that another thread steps without a pause. */
+static void *meddling(void *cursor)
+{
+    uint64_t mine = 0;
+    int i;
+    while (!stop) {
+        kv_status status = kv_cursor_next(cursor, NULL, NULL);
+        CHECK(status == KV_OK || status == KV_BUSY || status == KV_NOTFOUND);
+        mine += status == KV_OK;
+        for (i = 0; i < 2000 && !stop; i++)
+            ;
+    }
+    return (void *)(uintptr_t)mine;
+}
+
+static void *closing(void *cursor)
+{
+    nap(1);
+    kv_cursor_close(cursor);
+    closed = 1;
+    return NULL;
+}
+
+/* A cursor that one thread has used so often that it owns it, and another thread uses or closes by mistake. */
+static void taken_from_owner(int kind)
+{
+    const uint64_t entries = quick() ? 100000 : 1000000;
+    kv_txn *txn = begin(db, KV_WRITE);
+    kv_cursor *cursor;
+    kv_slice key;
+    pthread_t thread;
+    kv_status status;
+    void *others;
+    uint64_t i, count, steps = 1000; /* each that is answered KV_OK moves the cursor by one entry */
+    int round;
+    for (i = 0; i < entries; i++) {
+        unsigned char bytes[8];
+        int at;
+        for (at = 0; at < 8; at++)
+            bytes[at] = (unsigned char)(i >> (56 - 8 * at));
+        OK(kv_put(txn, KV_MAIN, bytes, 8, "", 0, 0));
+    }
+    commit(txn);
+    txn = begin(db, kind);
+    OK(kv_cursor_open(txn, KV_MAIN, NULL, &cursor));
+    OK(kv_count(txn, KV_MAIN, NULL, &count));
+    for (i = 0; i < steps; i++)
+        OK(kv_cursor_next(cursor, &key, NULL));
+    stop = 0;
+    CHECK(pthread_create(&thread, NULL, meddling, cursor) == 0);
+    while ((status = kv_cursor_next(cursor, &key, NULL)) != KV_NOTFOUND) {
+        CHECK(status == KV_OK || status == KV_BUSY);
+        steps += status == KV_OK;
+    }
+    stop = 1;
+    CHECK(pthread_join(thread, &others) == 0);
+    CHECK(steps + (uintptr_t)others == count); /* had two calls moved it at once, it would be more */
+    for (round = 0; round < (quick() ? 20 : 200); round++) {
+        kv_cursor_close(cursor);
+        OK(kv_cursor_open(txn, KV_MAIN, NULL, &cursor));
+        for (i = 0; i < 1000; i++)
+            OK(kv_cursor_next(cursor, NULL, NULL));
+        closed = 0;
+        CHECK(pthread_create(&thread, NULL, closing, cursor) == 0);
+        do {
+            int late = closed;
+            status = kv_cursor_next(cursor, &key, NULL);
+            if (status == KV_NOTFOUND)
+                status = kv_cursor_first(cursor, &key, NULL);
+            /* KV_BUSY while the other thread waits for the call before to end */
+            CHECK(status == KV_BAD_HANDLE || ((status == KV_OK || status == KV_BUSY) && !late));
+        } while (status != KV_BAD_HANDLE);
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+    kv_txn_abort(txn);
+}
+
+static kv_txn *volatile passed_txn;
+static volatile int passed;
+
+/* Aborts the transaction of each round, while the other thread closes its database. */
+static void *aborting(void *unused)
+{
+    int round = 0;
+    (void)unused;
+    while (!stop) {
+        if (passed == round)
+            continue;
+        round = passed;
+        kv_txn_abort(passed_txn);
+        __atomic_store_n(&passed, -round, __ATOMIC_SEQ_CST);
+        round = -round;
+    }
+    return NULL;
+}
+
+/* A transaction that is aborted while its database is closed is gone, whichever of the two comes first: nothing is kept
+ * for a reader that nobody has. */
+static void aborted_while_closed(void)
+{
+    kv_db_stat stat = KV_DB_STAT_INIT;
+    kv_cursor *cursors[8];
+    pthread_t thread;
+    kv_db *watching, *closed;
+    kv_txn *txn;
+    int round, i;
+    OK(kv_open("threads.kv", NULL, &watching));
+    passed = 0;
+    start(&thread, 1, aborting);
+    for (round = 1; round <= (quick() ? 50 : 4000); round++) {
+        OK(kv_open("threads.kv", NULL, &closed));
+        OK(kv_txn_begin(closed, KV_READ, NULL, &txn));
+        for (i = 0; i < 8; i++)
+            OK(kv_cursor_open(txn, KV_MAIN, NULL, &cursors[i]));
+        passed_txn = txn;
+        __atomic_store_n(&passed, round, __ATOMIC_SEQ_CST);
+        for (i = 0; i < round % 200; i++)
+            __atomic_load_n(&passed, __ATOMIC_SEQ_CST);
+        OK(kv_close(closed));
+        while (__atomic_load_n(&passed, __ATOMIC_SEQ_CST) != -round)
+            ;
+    }
+    finish(&thread, 1);
+    OK(kv_stat_db(watching, &stat));
+    CHECK(stat.readers == 0);
+    OK(kv_close(watching));
+}
+
 int main(void)
 {
     kv_txn *txn;
@@ -246,6 +376,9 @@ int main(void)
     interrupted();
     taken_over();
     shared_by_mistake();
+    taken_from_owner(KV_READ);
+    taken_from_owner(KV_WRITE);
     database_closed();
+    aborted_while_closed();
     DONE;
 }

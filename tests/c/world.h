@@ -22,8 +22,9 @@ struct world {
     int writing;
     uint64_t write_memory;
     kv_db *db;
-    kv_txn *txn;
+    kv_txn *txn, *before;
     kv_cursor *cursor;
+    kv_diff *diff;
     kv_writer *parts;
     kv_buf *buffer;
 };
@@ -48,7 +49,7 @@ static inline void put_file(const char *path, const void *data, size_t len)
     CHECK(fd >= 0 && write(fd, data, len) == (ssize_t)len && close(fd) == 0);
 }
 
-/* A database with a tree of two levels, a long value, and tables with a name and a note. */
+/* A database with a tree of two levels, a long value, tables with a name and a note, and snapshots. One is dropped. */
 static inline void make_template(void)
 {
     kv_db *db = fresh("template.kv");
@@ -69,6 +70,15 @@ static inline void make_template(void)
     OK(kv_put(txn, table, S("k"), S("v"), 0));
     OK(kv_table_create(txn, S("other"), NULL, &table));
     OK(kv_put(txn, table, S("k"), S("v"), 0));
+    OK(kv_snapshot_create(txn, S("table"), NULL));
+    commit(txn);
+    txn = begin(db, KV_WRITE);
+    OK(kv_put(txn, KV_MAIN, S("key 00000"), S("u"), 0));
+    OK(kv_snapshot_create(txn, S("dropped"), NULL));
+    commit(txn);
+    txn = begin(db, KV_WRITE);
+    OK(kv_put(txn, KV_MAIN, S("key 00001"), S("u"), 0));
+    OK(kv_snapshot_drop(txn, S("dropped")));
     commit(txn);
     for (i = 0; i < 3; i++) /* later commits, so that opening verifies little */
         OK(kv_db_put(db, KV_MAIN, S("key 00000"), S("w"), 0));
@@ -159,12 +169,36 @@ static inline void opened(struct world *w, const struct function *function, int 
     w->a.db = w->db;
 }
 
+/* Whether a function is about two transactions. */
+static inline int compares(const struct function *function)
+{
+    return starts(function->name, "kv_diff_") || function->call == call_kv_same || function->call == call_kv_revert;
+}
+
+/* An earlier reader, and the difference between it and the transaction, which has one change. */
+static inline void with_difference(struct world *w)
+{
+    if (w->writing) OK(kv_put(w->txn, KV_MAIN, S("key 00105"), S("changed"), 0));
+    OK(kv_diff_open(w->before, w->txn, KV_MAIN, NULL, &w->diff));
+    w->a.before = w->before;
+    w->a.diff = w->diff;
+}
+
 /* One of each handle; a cursor that stands on an entry; a writer for the functions that need one. */
 static inline void handles(struct world *w)
 {
     kv_slice value;
     kv_txn_options options = KV_TXN_OPTIONS_INIT;
     options.write_memory = w->write_memory;
+    w->before = NULL;
+    w->diff = NULL;
+    if (compares(w->function)) {
+        OK(kv_txn_begin(w->db, KV_READ, NULL, &w->before));
+        if (!w->writing) {
+            kv_status put = kv_db_put(w->db, KV_MAIN, S("key 00105"), S("changed"), 0);
+            CHECK(put == KV_OK || put == KV_READ_ONLY);
+        }
+    }
     OK(kv_txn_begin(w->db, w->writing ? KV_WRITE : KV_READ, &options, &w->txn));
     OK(kv_cursor_open(w->txn, KV_MAIN, NULL, &w->cursor));
     OK(kv_cursor_seek(w->cursor, S("key 00100"), KV_SEEK_EQ, NULL, NULL));
@@ -176,6 +210,7 @@ static inline void handles(struct world *w)
     w->a.cursor = w->cursor;
     w->a.parts = w->parts;
     w->a.buffer = w->buffer;
+    if (w->before != NULL) with_difference(w);
 }
 
 static inline void end_world(struct world *w)
@@ -184,6 +219,7 @@ static inline void end_world(struct world *w)
     kv_buf_release(w->a.got_buffer);
     kv_txn_abort(w->a.got_txn);
     kv_txn_abort(w->txn);
+    kv_txn_abort(w->before);
     (void)kv_close(w->a.got_db);
     (void)kv_close(w->db);
 }
@@ -219,7 +255,7 @@ static inline void each(const struct making *making, change before, change after
             if (!wanted(FUNCTIONS[f].name) || (quick() && only == NULL && (f + turn) % 16 != 0)) continue;
             opened(&w, &FUNCTIONS[f], writing, making);
             if (!(making->open_flags & KV_OPEN_READ_ONLY) || !writing) handles(&w);
-            else w.txn = NULL, w.cursor = NULL, w.buffer = NULL;
+            else w.txn = w.before = NULL, w.cursor = NULL, w.buffer = NULL;
             if (before != NULL) before(&w);
             status = w.function->call(&w.a);
             if (after != NULL) after(&w);

@@ -175,6 +175,25 @@ pub struct kv_batch {
 }
 
 #[repr(C)]
+pub struct kv_change {
+    pub struct_size: u32,
+    pub kind: u32,
+    pub key: kv_slice,
+    pub before: kv_slice,
+    pub after: kv_slice,
+}
+
+#[repr(C)]
+#[derive(Default)]
+pub struct kv_diff_counts {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub added: u64,
+    pub removed: u64,
+    pub changed: u64,
+}
+
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_op {
     pub op: u32,
@@ -280,6 +299,12 @@ library! {
     fn kv_cursor_rank(Handle, *mut u64) -> i32;
     fn kv_cursor_next_many(Handle, *mut kv_entry, usize, *mut usize) -> i32;
     fn kv_cursor_fill(Handle, *mut kv_batch) -> i32;
+    fn kv_diff_open(Handle, Handle, u64, *const kv_range, *mut Handle) -> i32;
+    fn kv_diff_close(Handle);
+    fn kv_diff_next(Handle, *mut kv_change) -> i32;
+    fn kv_diff_fill(Handle, *mut kv_batch) -> i32;
+    fn kv_diff_count(Handle, Handle, u64, *const kv_range, *mut kv_diff_counts) -> i32;
+    fn kv_same(Handle, Handle, u64, *mut i32) -> i32;
     fn kv_scan(Handle, u64, *const kv_range, *mut kv_batch) -> i32;
     fn kv_delete_packed(Handle, u64, *const kv_batch, u32, *mut usize) -> i32;
     fn kv_count(Handle, u64, *const kv_range, *mut u64) -> i32;

@@ -214,6 +214,22 @@ pub fn told(error: &kv::Error) -> String {
     format!("{}: {error}", &debug[..end])
 }
 
+/// Sets a limit of this process.
+pub fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
+    limit_for_now(resource, bytes, bytes);
+}
+
+/// Sets a limit of this process that it can raise again, up to `most`.
+pub fn limit_for_now(resource: libc::__rlimit_resource_t, bytes: u64, most: u64) {
+    let limit = libc::rlimit64 {
+        rlim_cur: bytes,
+        rlim_max: most,
+    };
+    // SAFETY: a complete structure.
+    let answer = unsafe { libc::setrlimit64(resource, &limit) };
+    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+}
+
 /// Puts an entry and commits.
 pub fn put(db: &Db, key: &[u8]) -> kv::Result<()> {
     let mut txn = db.begin_write(WriteOptions::default())?;

@@ -5,8 +5,10 @@
 use super::capi;
 use kv::Error;
 use kv::{
-    CommitId, Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, Seek, TableId, WriteOptions, WriteTxn,
+    same, CommitId, Cursor, Db, Difference, Durability, Options, PutMode, Range, ReadTxn, Reader, Seek, TableId,
+    WriteOptions, WriteTxn,
 };
+use std::any::Any;
 use std::ops::Bound;
 use std::path::Path;
 
@@ -188,9 +190,19 @@ pub trait Reads {
     fn cursor_rank(&mut self, cursor: usize) -> Outcome<u64>;
 }
 
+/// A key that differs between two snapshots, with its values before and after.
+pub type Change = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A read transaction.
 pub trait Snapshot: Reads {
     fn refresh(&mut self) -> Outcome<()>;
+    /// What has changed since another snapshot, which came through the same door.
+    fn changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<Vec<Change>>;
+    /// How many keys were added, removed and changed.
+    fn count_changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<[u64; 3]>;
+    fn is_same_as(&mut self, before: &mut dyn Snapshot, table: Option<TableId>) -> Outcome<bool>;
+    /// The transaction itself, for the door that knows its type.
+    fn as_any(&mut self) -> &mut dyn Any;
 }
 
 /// A write transaction; dropping it undoes everything.
@@ -446,9 +458,38 @@ macro_rules! reads {
 reads!(RustRead, self => &mut &self.txn);
 reads!(RustWrite, self => &mut self.txn);
 
+impl RustRead {
+    fn before(before: &mut dyn Snapshot) -> &ReadTxn {
+        &before.as_any().downcast_ref::<RustRead>().expect("of this door").txn
+    }
+}
+
 impl Snapshot for RustRead {
     fn refresh(&mut self) -> Outcome<()> {
         self.txn.refresh().map_err(fail)
+    }
+    fn changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<Vec<Change>> {
+        let (before, after) = (&mut RustRead::before(before), &mut &self.txn);
+        let mut difference = Difference::new(before, after, table, &span.range()).map_err(fail)?;
+        let copy = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+        let mut changes = Vec::new();
+        let mut take = |change: &kv::Change<'_>| {
+            changes.push((change.key.to_vec(), copy(change.before), copy(change.after)));
+            true
+        };
+        difference.next_many(before, after, u64::MAX, &mut take).map_err(fail)?;
+        Ok(changes)
+    }
+    fn count_changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<[u64; 3]> {
+        let before = &mut RustRead::before(before);
+        let counts = Difference::count(before, &mut &self.txn, table, &span.range()).map_err(fail)?;
+        Ok([counts.added, counts.removed, counts.changed])
+    }
+    fn is_same_as(&mut self, before: &mut dyn Snapshot, table: Option<TableId>) -> Outcome<bool> {
+        same(&mut RustRead::before(before), &mut &self.txn, table).map_err(fail)
+    }
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
     }
 }
 

@@ -17,6 +17,8 @@ pub const ROOT: usize = 24;
 pub const HEIGHT: usize = 18;
 pub const ROOT_FLAGS: usize = 19;
 pub const CHECKSUM: usize = 20;
+/// Where the root of the list of snapshots is in a meta slot, or zeros.
+const SNAPSHOTS: usize = 328;
 /// First bytes of a meta slot.
 const MAGIC: &[u8] = b"\x89kvfile\n";
 /// Header of a tree page.
@@ -112,6 +114,7 @@ impl Repair<'_> {
         for (at, catalogue) in ROOTS.into_iter().zip([false, true, false]) {
             self.root(slot + at, catalogue);
         }
+        self.root(slot + SNAPSHOTS, false);
         let spills = u16_at(self.image, slot + SPILLS).unwrap_or(0) as usize;
         let inline = u16_at(self.image, slot + INLINE).unwrap_or(0) as usize;
         for spill in 0..spills.min(150) {

@@ -8,6 +8,7 @@ pub mod another;
 pub mod api;
 pub mod capi;
 pub mod child;
+pub mod cold;
 pub mod compare;
 pub mod drive;
 pub mod fork;
@@ -18,8 +19,10 @@ pub mod locks;
 pub mod model;
 pub mod mount;
 pub mod patterns;
+pub mod random_history;
 pub mod rng;
 pub mod small_disk;
+pub mod sparse;
 pub mod tmp;
 
 /// Reads a number from the environment, so that CI and long soaks run the same tests at different sizes.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::{Command, Stdio};
 
 /// Set in a worker process: which one it is.
@@ -22,6 +23,10 @@ pub struct Counts {
     pub discarded: u64,
     /// What else a test counts.
     pub other: u64,
+    /// Snapshots that were read after crashes.
+    pub snapshots: u64,
+    /// Those of them that commits had recorded by themselves.
+    pub automatic: u64,
 }
 
 impl Counts {
@@ -33,12 +38,16 @@ impl Counts {
             deep,
             discarded,
             other,
+            snapshots,
+            automatic,
         } = other;
         self.points += points;
         self.nested += nested;
         self.deep += deep;
         self.discarded += discarded;
         self.other += other;
+        self.snapshots += snapshots;
+        self.automatic += automatic;
     }
 
     /// The line that scripts look for.
@@ -69,7 +78,8 @@ pub fn in_processes(
     if let Some(worker) = setting(WORKER) {
         let (mut sum, mut seed) = (Counts::default(), first + worker);
         while sum.points < points / WORKERS {
-            let (counts, answer) = run(seed);
+            let found = catch_unwind(AssertUnwindSafe(|| run(seed)));
+            let (counts, answer) = found.unwrap_or((Counts::default(), Err("it panicked".into())));
             sum.add(counts);
             if let Err(what) = answer {
                 println!("failed: KV_CRASH_SEED={seed}: {what}");
@@ -83,8 +93,10 @@ pub fn in_processes(
             deep,
             discarded,
             other,
+            snapshots,
+            automatic,
         } = sum;
-        println!("counted: {points} {nested} {deep} {discarded} {other}");
+        println!("counted: {points} {nested} {deep} {discarded} {other} {snapshots} {automatic}");
         return None;
     }
     let start = |worker: u64| {
@@ -105,12 +117,14 @@ pub fn in_processes(
             n.split(' ').filter_map(|n| n.parse().ok()).collect()
         });
         match numbers[..] {
-            [points, nested, deep, discarded, other] => sum.add(Counts {
+            [points, nested, deep, discarded, other, snapshots, automatic] => sum.add(Counts {
                 points,
                 nested,
                 deep,
                 discarded,
                 other,
+                snapshots,
+                automatic,
             }),
             _ => failures.push(format!("a worker died ({}): {text}", output.status)),
         }

@@ -5,10 +5,15 @@
 #![allow(dead_code)]
 
 use kv::file::sim::Random;
-use kv::{Cursor, Db, PutMode, Range, ReadTxn, Reader, Seek, TableId, WriteTxn};
-use std::collections::BTreeMap;
+use kv::{Cursor, Db, PutMode, Range, ReadAt, ReadTxn, Reader, Retention, Seek, SnapshotOptions, TableId, WriteTxn};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::Arc;
+
+pub mod history;
+
+use history::{compare_history, Automatic};
 
 /// Set while the test takes memory for itself: `allocation.rs` looks at it.
 pub static ASIDE: AtomicBool = AtomicBool::new(false);
@@ -18,11 +23,21 @@ pub type Value = (u64, usize);
 /// One table.
 pub type Content = BTreeMap<u32, Value>;
 
-/// What a commit holds: the main table, and named ones.
+/// What a commit holds: the main table, and named ones; and the snapshots that the database has with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
     pub main: Content,
     pub named: BTreeMap<u8, Content>,
+    /// The snapshots, each with what it must show, which has none itself.
+    pub snapshots: BTreeMap<u8, Arc<Model>>,
+    /// Those of what is about to be committed.
+    pub new_snapshots: BTreeSet<u8>,
+    /// Those that commits have recorded by themselves, in the order of the commits.
+    pub automatic: Vec<Automatic>,
+    /// By which policy.
+    pub policy: Option<Retention>,
+    /// What was a snapshot and is a mark, each with what it was of.
+    pub marks: BTreeMap<u8, Arc<Model>>,
 }
 
 /// Why a step ended: the engine answered an error, or something that is not so.
@@ -58,11 +73,15 @@ pub enum Step {
     Note,
     Get,
     Count,
+    Snapshot,
+    RenameSnapshot,
+    DropSnapshot,
+    ReleaseSnapshot,
     Bulk,
 }
 
 /// Every step but [`Step::MiddlePut`] and [`Step::Bulk`].
-pub const STEPS: [Step; 16] = [
+pub const STEPS: [Step; 20] = [
     Step::Put,
     Step::LongPut,
     Step::Reserve,
@@ -79,12 +98,18 @@ pub const STEPS: [Step; 16] = [
     Step::Note,
     Step::Get,
     Step::Count,
+    Step::Snapshot,
+    Step::RenameSnapshot,
+    Step::DropSnapshot,
+    Step::ReleaseSnapshot,
 ];
 
 /// Keys are below this; those of bulk puts are above.
 const KEYS: u64 = 90;
 /// Names of tables.
 const NAMES: u64 = 4;
+/// Names of snapshots.
+pub const SNAPSHOTS: u64 = 6;
 
 /// The bytes of key `n`: ordered as the numbers are, every eleventh fills a leaf by itself or is too long for one.
 pub fn key(n: u32) -> Vec<u8> {
@@ -97,6 +122,10 @@ pub fn key(n: u32) -> Vec<u8> {
 
 fn name(table: u8) -> Vec<u8> {
     format!("table {table}").into_bytes()
+}
+
+pub fn snapshot_name(snapshot: u8) -> Vec<u8> {
+    format!("snapshot {snapshot}").into_bytes()
 }
 
 /// The bytes of a value.
@@ -138,7 +167,7 @@ pub fn any(random: &mut Random) -> Step {
         14..=16 => Step::LongPut,
         17 => Step::Clear,
         18 => Step::Drop,
-        n => STEPS[(n as usize - 17).min(15)],
+        n => STEPS[(n as usize - 17).min(18)],
     }
 }
 
@@ -148,6 +177,41 @@ impl Model {
             None => &mut self.main,
             Some(name) => self.named.get_mut(&name).expect("a table of the model"),
         }
+    }
+
+    /// Gives the snapshots of what is committed their content. This comes before the commit.
+    pub fn take_snapshots(&mut self) {
+        if self.new_snapshots.is_empty() {
+            return;
+        }
+        let state = Arc::new(self.state());
+        for name in std::mem::take(&mut self.new_snapshots) {
+            self.snapshots.insert(name, state.clone());
+        }
+    }
+
+    /// What a snapshot of this has: all but the snapshots.
+    pub fn state(&self) -> Model {
+        Model {
+            main: self.main.clone(),
+            named: self.named.clone(),
+            ..Model::default()
+        }
+    }
+
+    /// Returns one of the snapshots that were committed.
+    pub fn pick_snapshot(&self, random: &mut Random) -> Option<(u8, Arc<Model>)> {
+        let at = random.below(self.snapshots.len().max(1) as u64) as usize;
+        self.snapshots
+            .iter()
+            .nth(at)
+            .map(|(name, state)| (*name, state.clone()))
+    }
+
+    /// Returns the name of one of the snapshots, or of those that will be.
+    fn pick_name(&self, random: &mut Random) -> Option<u8> {
+        let all: Vec<u8> = self.snapshots.keys().chain(&self.new_snapshots).copied().collect();
+        (!all.is_empty()).then(|| all[random.below(all.len() as u64) as usize])
     }
 
     fn pick(&self, random: &mut Random) -> Option<u8> {
@@ -288,6 +352,47 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random, step: St
                 _ => return wrong("the value"),
             }
         }
+        Step::Snapshot => {
+            let snapshot = random.below(SNAPSHOTS) as u8;
+            let options = SnapshotOptions {
+                replace: true,
+                ..SnapshotOptions::default()
+            };
+            txn.snapshot_create(&snapshot_name(snapshot), &options)?;
+            model.snapshots.remove(&snapshot);
+            model.marks.remove(&snapshot);
+            model.new_snapshots.insert(snapshot);
+        }
+        Step::RenameSnapshot => {
+            if let Some(old) = model.pick_name(random) {
+                let to = random.below(SNAPSHOTS) as u8;
+                txn.snapshot_rename(&snapshot_name(old), &snapshot_name(to))?;
+                let (state, is_new) = (model.snapshots.remove(&old), model.new_snapshots.remove(&old));
+                model.snapshots.remove(&to);
+                model.new_snapshots.remove(&to);
+                if to != old {
+                    model.marks.remove(&to);
+                }
+                if is_new {
+                    model.new_snapshots.insert(to);
+                }
+                model.snapshots.extend(state.map(|state| (to, state)));
+            }
+        }
+        Step::DropSnapshot => {
+            if let Some(old) = model.pick_name(random) {
+                txn.snapshot_drop(&snapshot_name(old))?;
+                model.snapshots.remove(&old);
+                model.new_snapshots.remove(&old);
+            }
+        }
+        Step::ReleaseSnapshot => {
+            if let Some((old, state)) = model.pick_snapshot(random) {
+                txn.snapshot_release(&snapshot_name(old))?;
+                model.snapshots.remove(&old);
+                model.marks.insert(old, state);
+            }
+        }
         Step::Bulk => {
             for n in 1000..1000 + 4200 {
                 let value = (random.next_u64(), 9);
@@ -323,6 +428,70 @@ pub fn compare(txn: &ReadTxn, model: &Model) -> Result<(), String> {
         same(txn, number, content).map_err(|what| format!("commit {id}, table {table}: {what}"))?;
     }
     Ok(())
+}
+
+/// Whether a transaction sees the list of just the snapshots and marks that the model has.
+pub fn compare_list(txn: &ReadTxn, model: &Model) -> Result<(), String> {
+    let names = Range {
+        from: Bound::Included(b"\x01"),
+        ..Range::default()
+    };
+    let (mut reader, mut found) = (txn, Vec::new());
+    let mut cursor = Cursor::new(&mut reader, TableId::SNAPSHOTS, &names).map_err(|e| e.to_string())?;
+    while cursor.next(&mut reader).map_err(|e| format!("the list: {e}"))? {
+        found.push(cursor.key().to_vec());
+    }
+    let automatic = model.automatic.iter().map(Automatic::name);
+    let names: BTreeSet<&u8> = model.snapshots.keys().chain(model.marks.keys()).collect();
+    let mut expected: Vec<Vec<u8>> = automatic
+        .chain(names.into_iter().map(|name| snapshot_name(*name)))
+        .collect();
+    expected.sort();
+    match found == expected {
+        true => Ok(()),
+        false => Err(format!("{} snapshots in the list, not {}", found.len(), expected.len())),
+    }
+}
+
+/// Whether what lies outside of the ranges that have changed since a mark is what it was, in the main table.
+fn compare_mark(txn: &ReadTxn, mark: u8, (was, is): (&Content, &Content)) -> Result<(), String> {
+    let mut given: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
+    let (mut reader, range) = (txn, Range::default());
+    let told = reader.snapshot_ranges(&snapshot_name(mark), TableId::MAIN, &range, &mut |range| {
+        given.push((range.low.to_vec(), range.high.map(<[u8]>::to_vec)));
+        true
+    });
+    told.map_err(|e| format!("mark {mark}: {e}"))?;
+    for n in was.keys().chain(is.keys()).filter(|n| was.get(n) != is.get(n)) {
+        let key = key(*n);
+        let is_given = given
+            .iter()
+            .any(|(low, high)| *low <= key && high.as_ref().is_none_or(|high| key < *high));
+        if !is_given {
+            return Err(format!("mark {mark}: key {n} has changed outside of the ranges"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the database has just the snapshots that the model has, and each shows what it must. Marks cannot be read.
+pub fn compare_snapshots(db: &Db, model: &Model) -> Result<(), String> {
+    for (mark, was) in &model.marks {
+        match db.begin_read_at(ReadAt::Snapshot(&snapshot_name(*mark))) {
+            Err(kv::Error::Invalid(_)) => {}
+            other => return Err(format!("mark {mark}: {other:?}")),
+        }
+        let txn = db.begin_read().map_err(|e| e.to_string())?;
+        compare_mark(&txn, *mark, (&was.main, &model.main))?;
+    }
+    for (snapshot, state) in &model.snapshots {
+        let txn = db.begin_read_at(ReadAt::Snapshot(&snapshot_name(*snapshot)));
+        let txn = txn.map_err(|e| format!("snapshot {snapshot}: {e}"))?;
+        compare(&txn, state).map_err(|what| format!("snapshot {snapshot}: {what}"))?;
+    }
+    compare_history(db, model)?;
+    let txn = db.begin_read().map_err(|e| e.to_string())?;
+    compare_list(&txn, model)
 }
 
 fn same(txn: &ReadTxn, table: TableId, content: &Content) -> Result<(), String> {

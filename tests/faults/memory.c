@@ -14,6 +14,7 @@
 #include "steps.h"
 #include "steps_jobs.h"
 #include "steps_read.h"
+#include "steps_snapshots.h"
 #include "steps_write.h"
 
 #include <sys/wait.h>
@@ -48,7 +49,9 @@ static const struct {
     {"writers", step_writers},
     {"large", step_large},
     {"scattered", step_scattered},
+    {"snapshots", step_snapshots},
     {"reads", step_reads},
+    {"differences", step_differences},
     {"many cursors", step_many_cursors},
     {"single", step_single},
     {"threads", step_threads},

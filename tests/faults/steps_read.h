@@ -109,6 +109,51 @@ out:
     return 0;
 }
 
+/* What a transaction is about to change, which it then gives up. A difference that was refused memory goes on. */
+static int step_differences(void)
+{
+    kv_txn *before = NULL, *txn = NULL;
+    kv_diff *diff = NULL;
+    kv_change change = KV_CHANGE_INIT;
+    kv_diff_counts counts = KV_DIFF_COUNTS_INIT;
+    kv_batch batch;
+    static char bytes[100000], key[8];
+    static uint32_t ends[4000];
+    int32_t same = -1;
+    unsigned i;
+
+    TRY(kv_txn_begin(db, KV_READ, NULL, &before));
+    TRY(kv_txn_begin(db, KV_WRITE, NULL, &txn));
+    for (i = 0; i < 300; i++) TRY(kv_put(txn, KV_MAIN, key, key_of(key, 1000000 + i), big, 300, 0));
+    TRY(kv_put(txn, KV_MAIN, big, LONG, S("of a long key"), 0));
+    TRY(kv_put(txn, KV_MAIN, S("~new"), big, LONG, 0));
+    TRY(kv_same(before, txn, KV_NONE, &same));
+    CHECK(same == 0);
+    TRY(kv_diff_count(before, txn, KV_MAIN, NULL, &counts));
+    CHECK(counts.added == 302 && counts.removed == 0 && counts.changed == 0);
+    TRY(kv_diff_open(before, txn, KV_MAIN, NULL, &diff));
+    for (i = 0; i < 3; i++) TRY(kv_diff_next(diff, &change));
+    batch = empty_batch(bytes, sizeof bytes, ends, 4000);
+    TRY(kv_diff_fill(diff, &batch));
+    CHECK(is_filled(&batch, 3) && batch.count > 100);
+    while (i + batch.count < 301) {
+        TRY(kv_diff_next(diff, &change));
+        i++;
+    }
+    kv_diff_close(diff);
+    TRY(kv_diff_open(before, txn, KV_MAIN, NULL, &diff));
+    TRY(kv_txn_refresh(before));
+    TRY(kv_diff_next(diff, &change));
+    kv_txn_abort(before);
+    kv_txn_abort(txn);
+    return 1;
+out:
+    kv_diff_close(diff);
+    kv_txn_abort(txn);
+    kv_txn_abort(before);
+    return 0;
+}
+
 /* More children of a transaction than a list of them has room for at first. */
 static int step_many_cursors(void)
 {

@@ -260,8 +260,9 @@ impl Peers for Occupant {
     fn wait_write(&self, _: Duration, _: &mut dyn FnMut() -> bool) {
         panic!("the right to write is taken although nobody writes");
     }
-    fn unlock_write(&self) {
+    fn unlock_write(&self) -> bool {
         self.give_back(WRITE);
+        false
     }
     fn stop_waiting_to_write(&self) {
         panic!("somebody waited for the right to write although nobody writes");

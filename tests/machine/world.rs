@@ -3,6 +3,7 @@
 use super::{Death, Disk, Machine, Process};
 use crate::toy::{self, Model};
 use kv::file::sim::{Cut, Random, SimDisk};
+use kv::file::Storage;
 use kv::ids::CommitId;
 use kv::page::PageSink;
 use kv::pager::{Durability, Pager, PagerOptions, Recovery, Snapshot, Verify, Wait};
@@ -67,6 +68,9 @@ fn commit(
     wait: bool,
 ) -> kv::Result<Option<toy::Attempt>> {
     toy::FOLD_ONE_IN.set([1, 8, 60][seed as usize % 3]);
+    // Much that waits for a sync would be synced by whoever commits next, which may be inside of a sync.
+    let synced = wait && durability == Durability::Full;
+    toy::LONG_ONE_IN.set(if synced { 4 } else { 0 });
     toy::commit_by(pager, &mut Random::new(seed), 5, &mut |writing, roots, model| {
         tried.lock().expect("lock").insert(writing.birth(), model.clone());
         match wait {
@@ -110,7 +114,7 @@ impl World {
             13 if self.random.one_in(5) => self.account()?,
             _ => self.commit()?,
         }
-        Ok(())
+        self.readers_reach()
     }
 
     fn any(&mut self) -> usize {
@@ -278,9 +282,39 @@ impl World {
                 .map_err(|what| format!("held by process {at}: {what}"))?;
         }
         let drops = self.random.below(3) as usize;
+        self.reach(at)?;
         let snapshots = &mut self.members[at].snapshots;
         snapshots.truncate(snapshots.len().saturating_sub(drops));
         Ok(())
+    }
+
+    /// A writer cannot reach memory behind the end of the file, and the newest commit lies in it.
+    fn reach(&self, at: usize) -> Result<(), String> {
+        let (there, member) = (self.file_pages()?, &self.members[at]);
+        let writing = member.pager.lock_write(Wait::Try, &Default::default());
+        let all = writing.map_or(0, |writing| writing.view().limit().get());
+        let newest = member.pager.newest().pages;
+        match all.max(newest) <= there {
+            true => Ok(()),
+            false => Err(format!(
+                "the file has {there} pages, a writer reaches {all}, the newest commit has {newest}"
+            )),
+        }
+    }
+
+    /// Neither can readers.
+    fn readers_reach(&self) -> Result<(), String> {
+        let there = self.file_pages()?;
+        let held = self.members.iter().flat_map(|member| &member.snapshots);
+        match held.map(|held| held.view().limit().get()).max() {
+            Some(most) if most > there => Err(format!("the file has {there} pages, a reader reaches {most}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn file_pages(&self) -> Result<u64, String> {
+        let bytes = self.machine.disk.len().map_err(|e| e.to_string())?;
+        Ok(bytes / 4096)
     }
 
     fn account(&mut self) -> Result<(), String> {

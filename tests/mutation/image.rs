@@ -1,6 +1,6 @@
 //! A database file as bytes, and ways to break it.
 
-use super::MAIN_TABLES;
+use super::{fingerprint, MAIN_TABLES};
 use crate::common::image::{repair, HEIGHT, INLINE, RECORDS, ROOT, ROOTS, SLOT, SPILLS};
 use std::collections::BTreeMap;
 
@@ -19,21 +19,6 @@ pub enum Kind {
 #[derive(Clone)]
 pub struct Image {
     pub bytes: Vec<u8>,
-}
-
-/// Section 13 of the text.
-fn fingerprint(key: &[u8]) -> u8 {
-    let mix = |x: u64| {
-        let p = u128::from(x) * 0xD6E8_FEB8_6659_FD93;
-        p as u64 ^ (p >> 64) as u64
-    };
-    let mut h = (key.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    for group in key[..key.len().min(256)].chunks(8) {
-        let mut word = [0; 8];
-        word[..group.len()].copy_from_slice(group);
-        h = mix(h ^ u64::from_le_bytes(word));
-    }
-    (h ^ (h >> 29)) as u8
 }
 
 /// A number as records have it.
@@ -59,7 +44,7 @@ struct Record {
     value: usize,
 }
 
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl Image {
     pub fn repair(&mut self) {
@@ -468,12 +453,12 @@ impl Image {
         self.put(at, bytes);
     }
 
-    /// Rebuilds a slotted leaf without prefix and without long entries from changed entries.
-    fn edit_leaf(&mut self, page: usize, change: impl FnOnce(&mut Entries)) {
+    /// The entries of a slotted leaf without prefix and without long ones.
+    pub(super) fn entries(&self, page: usize) -> Entries {
         assert_eq!(
             (self.bytes[page], self.bytes[page + 2]),
             (1, 0),
-            "a slotted leaf without a prefix"
+            "a leaf without a prefix"
         );
         let mut entries = Entries::new();
         for i in 0..self.count(page) {
@@ -483,6 +468,12 @@ impl Image {
             let key = [&head[..record.s.min(4)], &self.bytes[record.at + 4..record.behind_key]].concat();
             entries.insert(key, self.bytes[record.value..record.value + record.z].to_vec());
         }
+        entries
+    }
+
+    /// Rebuilds such a leaf from changed entries.
+    pub(super) fn edit_leaf(&mut self, page: usize, change: impl FnOnce(&mut Entries)) {
+        let mut entries = self.entries(page);
         change(&mut entries);
         self.bytes[page + HEADER..page + PAGE].fill(0);
         let (n, mut at) = (entries.len(), PAGE);

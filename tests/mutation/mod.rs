@@ -7,6 +7,7 @@ use kv::{Cursor, Db, Options, PutMode, Range, Result, TableId, WriteOptions, Wri
 use std::path::Path;
 use std::sync::OnceLock;
 
+pub mod history;
 mod image;
 pub mod pages;
 pub mod sentences;
@@ -133,6 +134,21 @@ fn build() -> Result<Image> {
         image.id()
     );
     Ok(image)
+}
+
+/// Section 13 of the text.
+fn fingerprint(key: &[u8]) -> u8 {
+    let mix = |x: u64| {
+        let p = u128::from(x) * 0xD6E8_FEB8_6659_FD93;
+        p as u64 ^ (p >> 64) as u64
+    };
+    let mut h = (key.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    for group in key[..key.len().min(256)].chunks(8) {
+        let mut word = [0; 8];
+        word[..group.len()].copy_from_slice(group);
+        h = mix(h ^ u64::from_le_bytes(word));
+    }
+    (h ^ (h >> 29)) as u8
 }
 
 /// The keys of the main table.

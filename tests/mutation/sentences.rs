@@ -83,11 +83,16 @@ pub const SLOTS: &[Mutation] = &[
     (
         "The slot has the number of dead pages",
         |i| i.add(88, 1),
-        Check("other dead pages"),
+        Check("other dead or parked pages"),
     ),
     (
-        "parked pages: zero",
+        "which is named if and only if one of them is not zero",
         |i| i.slot_byte(96, 1),
+        Open("feature that is not named"),
+    ),
+    (
+        "which is named if and only if one of them is not zero",
+        |i| i.slot_byte(16, 4),
         Open("feature that is not named"),
     ),
     (
@@ -140,9 +145,9 @@ pub const SLOTS: &[Mutation] = &[
         Open("too long"),
     ),
     (
-        "root of the list of snapshots: zero",
+        "0 = an empty tree (then all bytes are zero)",
         |i| i.slot_byte(328, 1),
-        Open("feature that is not named"),
+        Open("root"),
     ),
     (
         "| behind | | zeros |",

@@ -103,9 +103,9 @@ pub const TABLES: &[Mutation] = &[
         Check("die later"),
     ),
     (
-        "Keys that begin with the byte `80`",
+        "| key | 1 | `80` |",
         |i| i.dead(0, |n| n | 0x80),
-        Check("later version"),
+        Check("parked extent is malformed"),
     ),
     (
         "A page below the page count is exactly one of",

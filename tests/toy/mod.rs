@@ -9,7 +9,10 @@
 use kv::file::sim::Random;
 use kv::ids::{CommitId, PageNo, PageRef, Run};
 use kv::page::{Extent, Lifetime, PageSink, PageSource, Ptr, Root, Roots};
-use kv::pager::{Accounting, Dead, Descriptor, Durability, PageWriter, Pager, SpaceChange, View, Wait, ZoneNo};
+use kv::pager::{
+    Accounting, Dead, Descriptor, Durability, PageWriter, Pager, RecordedCommits, Shrink, SpaceChange, View, Wait,
+    ZoneNo,
+};
 use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
 use kv::util::crc32c;
 use std::cell::Cell;
@@ -25,6 +28,8 @@ const DEAD: usize = 28;
 thread_local! {
     /// A commit asks whether to fold once in so many times: seldom, and records must be spilled.
     pub static FOLD_ONE_IN: Cell<u64> = const { Cell::new(1) };
+    /// One in so many values is long, so that the file has a free end when it goes; 0: none is.
+    pub static LONG_ONE_IN: Cell<u64> = const { Cell::new(0) };
     /// Numbers to choose from, 0: all. With few, a commit tried again writes the same bytes to the same places.
     pub static VARIETY: Cell<u64> = const { Cell::new(0) };
 }
@@ -227,6 +232,12 @@ pub fn commit_by(
 ) -> kv::Result<Option<Attempt>> {
     let mut writing = pager.lock_write(Wait::Forever, &AtomicBool::new(false))?;
     let (id, tip) = (writing.birth(), writing.tip());
+    if random.one_in(6) {
+        if let Err(error) = writing.cut() {
+            let (model, answer) = (empty(), Err(error));
+            return Ok(Some(Attempt { id, model, answer }));
+        }
+    }
     let model = match numbers(pager.view_all(), &tip) {
         Ok(model) => model,
         Err(what) => {
@@ -276,6 +287,7 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
         model[at] = number;
         leaves[at] = if random.one_in(4) {
             let words = match VARIETY.get() {
+                0 if LONG_ONE_IN.get() > 0 && random.one_in(LONG_ONE_IN.get()) => random.below(20 * size as u64),
                 0 => random.below(5 * size as u64 / 8),
                 _ => number * 300,
             };
@@ -315,10 +327,12 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
         has_long: false,
     };
     let mut space = tip.roots.space;
-    let ask = random.one_in(FOLD_ONE_IN.get());
-    if let Some(edits) = ask.then(|| writing.fold()).transpose()?.flatten() {
+    if random.one_in(2) {
+        writing.set_shrink(Shrink::Always);
+    }
+    if random.one_in(FOLD_ONE_IN.get()) && writing.is_to_fold(LONG_ONE_IN.get() > 0 && random.one_in(2)) {
         let (mut map, pages) = read_space(&pager.view_all(), &space)?;
-        for edit in edits {
+        for edit in &writing.fold(&RecordedCommits::default())?.edits {
             match edit.dead {
                 Some(dead) => map.insert(edit.first, dead),
                 None => map.remove(&edit.first),
@@ -327,8 +341,12 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
         pages.iter().for_each(|page| writing.release(*page));
         space = write_space(writing, &map)?;
     }
-    let catalogue = Root::default();
-    Ok((model, Roots { main, catalogue, space }))
+    let roots = Roots {
+        main,
+        space,
+        ..Roots::default()
+    };
+    Ok((model, roots))
 }
 
 /// Takes pages, writes them, and gives back all or some of them.

@@ -1,9 +1,10 @@
 //! What the functions of `kv.h` read in a transaction: entries, ranges, cursors, batches, figures of tables.
 
 use super::super::abi::*;
-use super::super::api::{status, Entry, Move, Outcome, Reads, Snapshot, Span};
+use super::super::api::{status, Change, Entry, Move, Outcome, Reads, Snapshot, Span};
 use super::{answer, at, found, range, CTxn};
 use kv::{CommitId, Seek, TableId};
+use std::any::Any;
 use std::mem::size_of;
 use std::ptr::null_mut;
 
@@ -32,11 +33,13 @@ impl Room {
         }
     }
 
+    fn string(&self, i: usize) -> Vec<u8> {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        self.bytes[start..self.ends[i] as usize].to_vec()
+    }
+
     fn entries(&self, batch: &kv_batch) -> Vec<Entry> {
-        let string = |i: usize| {
-            let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
-            self.bytes[start..self.ends[i] as usize].to_vec()
-        };
+        let string = |i| self.string(i);
         (0..batch.count).map(|i| (string(2 * i), string(2 * i + 1))).collect()
     }
 }
@@ -259,8 +262,100 @@ impl Reads for CTxn {
     }
 }
 
+impl CTxn {
+    fn before(before: &mut dyn Snapshot) -> Handle {
+        before.as_any().downcast_ref::<CTxn>().expect("of this door").txn
+    }
+
+    /// The next change by itself, or nothing.
+    fn next_change(diff: Handle) -> Outcome<Option<Change>> {
+        let mut change = kv_change {
+            struct_size: size_of::<kv_change>() as u32,
+            kind: 0,
+            key: kv_slice::NONE,
+            before: kv_slice::NONE,
+            after: kv_slice::NONE,
+        };
+        let next = found(call!(kv_diff_next(diff, &mut change)))?;
+        Ok(next.map(|()| {
+            let (before, after) = (change.before.copy(), change.after.copy());
+            let kind = match (&before, &after) {
+                (None, _) => 1,
+                (_, None) => 2,
+                _ => 3,
+            };
+            assert_eq!(change.kind, kind);
+            (change.key.copy().expect("a key is never NULL"), before, after)
+        }))
+    }
+
+    /// As many changes as the room holds, which grows until one does.
+    fn packed_changes(diff: Handle, room: &mut Room) -> Outcome<Vec<Change>> {
+        loop {
+            let mut kinds = vec![0u8; room.ends.len()];
+            let mut batch = room.batch(0);
+            batch.kinds = kinds.as_mut_ptr();
+            match call!(kv_diff_fill(diff, &mut batch)) {
+                Ok(()) => {}
+                Err(fail) if fail.status == -7 => {
+                    assert!(batch.needed > room.bytes.len(), "TOO_SMALL though the change fits");
+                    room.bytes.resize(batch.needed, 0);
+                    continue;
+                }
+                Err(fail) if fail.status == status::NOTFOUND => return Ok(Vec::new()),
+                Err(fail) => return Err(fail),
+            }
+            let value = |i: usize| (kinds[i] != 0).then(|| room.string(i));
+            let changes = (0..batch.count).map(|i| (room.string(3 * i), value(3 * i + 1), value(3 * i + 2)));
+            return Ok(changes.collect());
+        }
+    }
+}
+
 impl Snapshot for CTxn {
     fn refresh(&mut self) -> Outcome<()> {
         call!(kv_txn_refresh(self.txn))
+    }
+    fn changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<Vec<Change>> {
+        let mut diff = null_mut();
+        let before = CTxn::before(before);
+        call!(kv_diff_open(before, self.txn, table.get(), &range(span), &mut diff))?;
+        let mut room = Room {
+            bytes: vec![0; 256],
+            ends: vec![0; 90],
+        };
+        let mut changes = Vec::new();
+        loop {
+            self.scans += 1;
+            let next: Vec<Change> = match self.scans % 3 {
+                0 => CTxn::next_change(diff)?.into_iter().collect(),
+                _ => CTxn::packed_changes(diff, &mut room)?,
+            };
+            if next.is_empty() {
+                break;
+            }
+            changes.extend(next);
+        }
+        // SAFETY: the difference opened above.
+        unsafe { (library().kv_diff_close)(diff) };
+        Ok(changes)
+    }
+    fn count_changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<[u64; 3]> {
+        let mut counts = kv_diff_counts {
+            struct_size: size_of::<kv_diff_counts>() as u32,
+            ..kv_diff_counts::default()
+        };
+        let before = CTxn::before(before);
+        call!(kv_diff_count(before, self.txn, table.get(), &range(span), &mut counts))?;
+        Ok([counts.added, counts.removed, counts.changed])
+    }
+    fn is_same_as(&mut self, before: &mut dyn Snapshot, table: Option<TableId>) -> Outcome<bool> {
+        let mut same = -1;
+        let table = table.map_or(u64::MAX, TableId::get);
+        call!(kv_same(CTxn::before(before), self.txn, table, &mut same))?;
+        Ok(same == 1)
+    }
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
     }
 }

@@ -91,10 +91,11 @@ pub mod file {
             }
         }
 
-        /// Wakes any of them: the system has an order, on which nothing relies.
-        pub fn wake(word: &AtomicU64, most: u32, marks: u32) {
+        /// Wakes any of them: the system has an order, on which nothing relies. Returns whether there were any.
+        pub fn wake(word: &AtomicU64, most: u32, marks: u32) -> bool {
             let (table, awake) = &*TABLE;
             let mut table = table.lock().expect("table");
+            let before = table.asleep.len();
             for _ in 0..most {
                 let fits = |sleeper: &Sleeper| sleeper.word == address(word) && sleeper.marks & marks != 0;
                 let found: Vec<usize> = (0..table.asleep.len()).filter(|i| fits(&table.asleep[*i])).collect();
@@ -105,6 +106,7 @@ pub mod file {
                 table.asleep.swap_remove(one);
             }
             awake.notify_all();
+            table.asleep.len() < before
         }
 
         /// Wakes everybody, as the time limit does after a death. One who looked before the death may go to sleep only

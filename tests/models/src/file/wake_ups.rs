@@ -154,7 +154,9 @@ impl World {
                 return false;
             }
             match fault {
-                Fault::WakeAnyOne => self.sleepers().wake_one(),
+                Fault::WakeAnyOne => {
+                    self.sleepers().wake_one();
+                }
                 Fault::WakeDoneOnly => self.wake_only(&done),
                 _ => self.sleepers().wake_next_and(&done),
             }

@@ -7,7 +7,7 @@
 //! | [`commits`]   | writers in turn, killed at any step; syncs shared; a power cut | a durable commit is found on the disk (I-1, I-5), ids do not repeat (I-4), nothing undurable is seen (I-7) |
 
 use super::shared::{CommitSlot, Constants, Opening, Shared, SyncClaim, WORDS};
-use super::Descriptor;
+use super::descriptor::{Descriptor, Origin};
 use crate::file::map::Atomics;
 use crate::ids::{CommitId, ProcessIndex};
 use crate::page::features::Features;
@@ -49,6 +49,11 @@ fn desc(id: CommitId) -> Descriptor {
     }
 }
 
+/// Returns the origin of a commit whose time does not matter.
+fn of_base(base: CommitId) -> Origin {
+    Origin { base, time: 0 }
+}
+
 /// Two processes that see the same words.
 fn shared() -> (Arc<Shared>, Arc<Shared>) {
     // The engine's file names the standard library's Arc; the words inside are the scheduler's.
@@ -64,7 +69,7 @@ fn shared() -> (Arc<Shared>, Arc<Shared>) {
     here.fill(&Opening {
         tip: CommitSlot { id: first, slot: 0 },
         desc: desc(first),
-        base: first,
+        origin: of_base(first),
         folded: first,
         max_id: first,
         erase: Vec::new(),
@@ -113,7 +118,7 @@ pub fn readers(fault: Fault) {
     for id in (2..2 + COMMITS).map(CommitId::new) {
         let base = CommitId::new(id.get() - 1);
         let early = here.held();
-        here.put_descriptor(&desc(id), base);
+        here.put_descriptor(&desc(id), of_base(base));
         here.tip().set(CommitSlot {
             id,
             slot: id.get() as usize % SLOTS,
@@ -240,7 +245,7 @@ impl World {
         if self.fault == Fault::IdLate {
             shared.next_id().set(id.next());
         }
-        shared.put_descriptor(&desc(id), shared.durable().get().id);
+        shared.put_descriptor(&desc(id), of_base(shared.durable().get().id));
         shared.full_tip().set(id);
         if dies_at == 3 {
             return None;

@@ -1,0 +1,508 @@
+//! Giving space back while others use the database.
+
+mod common;
+
+use common::sparse::Sparse;
+use common::tmp::TempDir;
+use kv::file::sim::Random;
+use kv::{
+    CompactOptions, CompactReport, Db, Durability, Error, Job, Options, PutMode, Range, ReadAt, ReadTxn, Reader,
+    SnapshotOptions, TableId, WriteOptions, WriteTxn,
+};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+const PAGE: u64 = 4096;
+
+fn options() -> Options {
+    Options::default()
+}
+
+/// Opens a new database in a folder of its own.
+fn database() -> (TempDir, PathBuf, Db) {
+    let dir = TempDir::new("compact");
+    let path = dir.file("a.kv");
+    let db = Db::open(&path, &options()).expect("open");
+    (dir, path, db)
+}
+
+fn key(n: u32) -> [u8; 4] {
+    n.to_be_bytes()
+}
+
+/// Puts `count` entries of some 200 bytes into a table, 1,000 a commit.
+fn fill(db: &Db, table: &[u8], count: u32) -> TableId {
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let table = txn.table_create(table, false).expect("table");
+    txn.commit().expect("commit");
+    for from in (0..count).step_by(1000) {
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        for n in from..count.min(from + 1000) {
+            txn.put(table, &key(n), &[n as u8; 200], PutMode::Set).expect("put");
+        }
+        txn.commit().expect("commit");
+    }
+    table
+}
+
+/// Makes a change in a transaction of its own.
+fn change(db: &Db, body: impl FnOnce(&mut WriteTxn) -> kv::Result<()>) {
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    body(&mut txn).expect("the change");
+    txn.commit().expect("commit");
+}
+
+fn drop_table(db: &Db, name: &[u8]) {
+    change(db, |txn| {
+        let table = txn.table(name)?;
+        txn.table_drop(table)
+    });
+}
+
+/// Compacts the file with the default options.
+fn compact(db: &Db) -> CompactReport {
+    db.compact(&CompactOptions::default(), &Job::silent()).expect("compact")
+}
+
+fn is_whole(db: &Db) {
+    let report = db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
+    assert_eq!(report.faults, 0);
+}
+
+fn bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).expect("metadata").len()
+}
+
+fn has_all(txn: &mut ReadTxn, table: TableId, count: u32) {
+    for n in 0..count {
+        assert_eq!(txn.get(table, &key(n)).expect("get"), Some(&[n as u8; 200][..]), "{n}");
+    }
+}
+
+#[test]
+fn the_free_end_of_the_file_is_given_back_on_request() {
+    let (_dir, path, db) = database();
+    let kept = fill(&db, b"kept", 5_000);
+    fill(&db, b"other", 20_000);
+    let before = bytes(&path);
+    drop_table(&db, b"other");
+    let report = compact(&db);
+    let after = bytes(&path);
+    assert_eq!((report.held, report.cut_bytes), (None, before - after));
+    assert_eq!(
+        (report.pages_before, report.pages_after * PAGE),
+        (db.stat().pages.max(report.pages_before), after)
+    );
+    assert!(after < before / 3, "{before} -> {after}");
+    is_whole(&db);
+    // It grows again, and what was there before is not taken for what is there now.
+    let again = fill(&db, b"again", 20_000);
+    is_whole(&db);
+    let mut txn = db.begin_read().expect("read");
+    has_all(&mut txn, kept, 5_000);
+    has_all(&mut txn, again, 20_000);
+}
+
+#[test]
+fn the_file_is_not_cut_under_a_reader_that_may_reach_further() {
+    let (_dir, path, db) = database();
+    let kept = fill(&db, b"kept", 5_000);
+    fill(&db, b"other", 20_000);
+    drop_table(&db, b"other");
+    // It sees nothing of the table, but it may reach as far as the file does.
+    db.sync().expect("sync");
+    let mut reader = db.begin_read().expect("read");
+    let before = bytes(&path);
+    let report = compact(&db);
+    assert_eq!((report.held, report.cut_bytes), (Some(reader.id()), 0));
+    assert_eq!(bytes(&path), before);
+    assert!(report.pages_after < report.pages_before / 3, "{report:?}");
+    has_all(&mut reader, kept, 5_000);
+    drop(reader);
+    let report = compact(&db);
+    assert_eq!(report.held, None);
+    assert!(bytes(&path) < before / 3);
+    is_whole(&db);
+}
+
+#[test]
+fn a_reader_that_sees_the_last_page_is_named() {
+    let (_dir, _, db) = database();
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let table = txn.table_create(b"other", false).expect("table");
+    for n in 0..20_000 {
+        txn.put(table, &key(n), &[n as u8; 200], PutMode::Set).expect("put");
+    }
+    txn.commit().expect("commit");
+    // The pages of this commit lie behind all of these, and the reader sees them.
+    drop_table(&db, b"other");
+    let reader = db.begin_read().expect("read");
+    let report = compact(&db);
+    assert_eq!(report.held, Some(reader.id()), "{report:?}");
+    assert!(report.pending_pages > 0 && report.pages_after > 1_000, "{report:?}");
+    drop(reader);
+    let report = compact(&db);
+    assert!(report.held.is_none() && report.pages_after < 100, "{report:?}");
+    is_whole(&db);
+}
+
+#[test]
+fn a_large_free_end_is_given_back_without_being_asked() {
+    let (_dir, path, db) = database();
+    let kept = fill(&db, b"kept", 5_000);
+    fill(&db, b"other", 120_000);
+    drop_table(&db, b"other");
+    let before = db.stat().pages;
+    let mut small = 0;
+    for n in 0..2_000u32 {
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        txn.put(kept, &key(n % 5_000), &[n as u8; 200], PutMode::Set)
+            .expect("put");
+        txn.commit().expect("commit");
+        small += u32::from(db.stat().pages < before / 2);
+        if small == 60 {
+            break;
+        }
+    }
+    // Each writer has cut off one piece, as long as the end was an eighth and 2 MiB too far away.
+    let needed = db.stat().pages * PAGE;
+    let most = needed + needed / 8 + (2 << 20);
+    assert!(bytes(&path) <= most, "{} of {most}", bytes(&path));
+    is_whole(&db);
+}
+
+#[test]
+fn the_room_of_free_runs_is_given_back_and_used_again() {
+    let (_dir, _, db) = database();
+    fill(&db, b"first", 20_000);
+    let kept = fill(&db, b"kept", 5_000);
+    drop_table(&db, b"first");
+    let punch = CompactOptions {
+        stay: true,
+        punch: true,
+    };
+    let report = db.compact(&punch, &Job::silent()).expect("compact");
+    assert!(report.punched_bytes > 1 << 20, "{report:?}");
+    is_whole(&db);
+    let again = fill(&db, b"again", 20_000);
+    is_whole(&db);
+    let mut txn = db.begin_read().expect("read");
+    has_all(&mut txn, kept, 5_000);
+    has_all(&mut txn, again, 20_000);
+}
+
+#[test]
+fn a_database_in_memory_gives_memory_back() {
+    let options = Options {
+        memory: true,
+        ..options()
+    };
+    let db = Db::open("".as_ref(), &options).expect("open");
+    let kept = fill(&db, b"kept", 5_000);
+    fill(&db, b"other", 20_000);
+    drop_table(&db, b"other");
+    let report = db
+        .compact(
+            &CompactOptions {
+                punch: true,
+                ..CompactOptions::default()
+            },
+            &Job::silent(),
+        )
+        .expect("compact");
+    assert!(report.pages_after < report.pages_before / 3, "{report:?}");
+    let again = fill(&db, b"again", 20_000);
+    let mut txn = db.begin_read().expect("read");
+    has_all(&mut txn, kept, 5_000);
+    has_all(&mut txn, again, 20_000);
+    is_whole(&db);
+}
+
+#[test]
+fn what_a_snapshot_sees_is_not_moved_in_vain() {
+    let (_dir, _, db) = database();
+    fill(&db, b"large", 20_000);
+    let small = fill(&db, b"small", 5_000);
+    drop_table(&db, b"large");
+    change(&db, |txn| txn.snapshot_create(b"now", &SnapshotOptions::default()));
+    let report = compact(&db);
+    assert!(report.moved_pages < 16 && report.parked_pages < 32, "{report:?}");
+    is_whole(&db);
+    change(&db, |txn| txn.snapshot_drop(b"now"));
+    let report = compact(&db);
+    assert!(report.moved_pages > 100 && report.pages_after < 500, "{report:?}");
+    has_all(&mut db.begin_read().expect("read"), small, 5_000);
+    is_whole(&db);
+}
+
+/// Returns how many bytes this process has handed to the system to be written.
+fn written() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").expect("figures of this process");
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    line.and_then(|bytes| bytes.parse().ok()).expect("a number")
+}
+
+#[test]
+fn what_is_left_of_a_thinned_table_moves_together() {
+    let (_dir, path, db) = database();
+    let count = 60_000;
+    let table = fill(&db, b"table", count);
+    // Nine of ten go, in a random order.
+    let mut left: Vec<u32> = (0..count).collect();
+    let mut random = Random::new(7);
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for _ in 0..count / 10 * 9 {
+        let n = left.swap_remove(random.below(left.len() as u64) as usize);
+        assert!(txn.delete(table, &key(n)).expect("delete"));
+    }
+    txn.commit().expect("commit");
+    db.sync().expect("sync");
+    let (before, written_before) = (bytes(&path), written());
+    let report = compact(&db);
+    let (after, wrote) = (bytes(&path), written() - written_before);
+    let living = db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
+    let living = (living.tree_pages + living.overflow_pages) * PAGE;
+    println!("compact: {before} bytes -> {after}, of which {living} live; {wrote} written; {report:?}");
+    assert!(after * 10 <= living * 12, "{after} bytes of which {living} live");
+    assert!(wrote <= before - after, "{wrote} bytes were written");
+    let txn = db.begin_read().expect("read");
+    let mut txn = &txn;
+    let entries = txn.count(table, &Range::default()).expect("count");
+    assert_eq!(entries, left.len() as u64);
+    for n in left {
+        assert_eq!(txn.get(table, &key(n)).expect("get"), Some(&[n as u8; 200][..]));
+    }
+    drop(db);
+    is_whole(&Db::open(&path, &options()).expect("open again"));
+}
+
+#[test]
+fn large_pages_leave_no_more_free_than_small_ones() {
+    let dir = TempDir::new("compact");
+    let path = dir.file("a.kv");
+    let large = Options {
+        page_size: 65536,
+        ..options()
+    };
+    let db = Db::open(&path, &large).expect("open");
+    let count = 60_000;
+    let table = fill(&db, b"table", count);
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in (0..count).filter(|n| n / 600 % 2 == 0) {
+        assert!(txn.delete(table, &key(n)).expect("delete"));
+    }
+    txn.commit().expect("commit");
+    let report = compact(&db);
+    let found = db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
+    let lives = found.tree_pages + found.overflow_pages;
+    assert!(
+        report.pages_after <= lives * 11 / 10 + 40,
+        "{lives} pages live: {report:?}"
+    );
+}
+
+/// However much of the file is free, and wherever: what is left is not much longer than what lives in it.
+#[test]
+fn a_file_of_which_any_part_is_free_becomes_short() {
+    for (free, living, at_front) in [(20_000, 60_000, true), (60_000, 60_000, true), (60_000, 60_000, false)] {
+        let dir = TempDir::new("compact");
+        let path = dir.file("a.kv");
+        let db = Db::open(&path, &options()).expect("open");
+        let mut table = fill(&db, b"table", if at_front { free } else { free + living });
+        if at_front {
+            let other = fill(&db, b"other", living);
+            drop_table(&db, b"table");
+            table = other;
+        } else {
+            let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+            for n in (0..free + living).filter(|n| n / 40 % 2 == 0) {
+                assert!(txn.delete(table, &key(n)).expect("delete"));
+            }
+            txn.commit().expect("commit");
+        }
+        let report = compact(&db);
+        let found = db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
+        let lives = found.tree_pages + found.overflow_pages;
+        println!("compact: {free} beside {living}: {lives} pages live, {report:?}");
+        assert!(
+            report.pages_after <= lives * 11 / 10 + 160,
+            "{lives} pages live: {report:?}"
+        );
+        let txn = db.begin_read().expect("read");
+        let entries = (&txn).count(table, &Range::default()).expect("count");
+        assert_eq!(entries, u64::from(living));
+    }
+}
+
+#[test]
+fn what_snapshots_keep_is_told() {
+    let (_dir, _, db) = database();
+    let table = fill(&db, b"table", 20_000);
+    change(&db, |txn| txn.snapshot_create(b"all", &SnapshotOptions::default()));
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    txn.delete_range(table, &Range::default()).expect("delete");
+    txn.commit().expect("commit");
+    let report = compact(&db);
+    assert!(report.parked_pages > 1_000, "{report:?}");
+    let mut seen = db.begin_read_at(ReadAt::Snapshot(b"all")).expect("read");
+    has_all(&mut seen, table, 20_000);
+    drop(seen);
+    is_whole(&db);
+    change(&db, |txn| txn.snapshot_drop(b"all"));
+    let report = compact(&db);
+    assert!(report.parked_pages == 0 && report.pages_after < 200, "{report:?}");
+    is_whole(&db);
+}
+
+#[test]
+fn others_read_and_write_meanwhile() {
+    let (_dir, path, db) = database();
+    let count = 30_000;
+    let table = fill(&db, b"table", count);
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in (0..count).filter(|n| n % 10 > 0) {
+        assert!(txn.delete(table, &key(n)).expect("delete"));
+    }
+    txn.commit().expect("commit");
+    let before = bytes(&path);
+    let done = AtomicBool::new(false);
+    let (report, most) = std::thread::scope(|threads| {
+        let writer = threads.spawn(|| {
+            let (mut n, mut most) = (0, Duration::ZERO);
+            while !done.load(SeqCst) {
+                let begun = Instant::now();
+                let mut txn = db
+                    .begin_write(WriteOptions {
+                        durability: Some(Durability::Lazy),
+                        ..WriteOptions::default()
+                    })
+                    .expect("begin");
+                let key = key(n % (count / 10) * 10);
+                txn.put(table, &key, &[n as u8; 180], PutMode::Set).expect("put");
+                txn.commit().expect("commit");
+                most = most.max(begun.elapsed());
+                n += 1;
+            }
+            (n, most)
+        });
+        let reader = threads.spawn(|| {
+            while !done.load(SeqCst) {
+                let txn = db.begin_read().expect("read");
+                let mut reader = &txn;
+                assert_eq!(
+                    reader.count(table, &Range::default()).expect("count"),
+                    u64::from(count / 10)
+                );
+                for n in (0..count).step_by(10) {
+                    let value = reader.get(table, &key(n)).expect("get").expect("an entry");
+                    assert!(value.iter().all(|byte| *byte == value[0]), "{n}");
+                }
+            }
+        });
+        let report = compact(&db);
+        done.store(true, SeqCst);
+        reader.join().expect("reader");
+        (report, writer.join().expect("writer"))
+    });
+    println!(
+        "compact: {before} bytes -> {}, {most:?} commits meanwhile, {report:?}",
+        bytes(&path)
+    );
+    is_whole(&db);
+    let report = compact(&db);
+    assert!(report.held.is_none() && bytes(&path) * 3 < before, "{report:?}");
+    is_whole(&db);
+}
+
+#[test]
+fn a_snapshot_knows_how_long_the_file_is_that_its_own_commit_makes_shorter() {
+    let dir = TempDir::new("compact");
+    let db = Db::open(&dir.file("a.kv"), &options()).expect("open");
+    let kept = fill(&db, b"kept", 5_000);
+    fill(&db, b"other", 40_000);
+    drop_table(&db, b"other");
+    let (before, snapshot) = (
+        db.stat().pages,
+        SnapshotOptions {
+            replace: true,
+            ..SnapshotOptions::default()
+        },
+    );
+    for n in 0..2_000 {
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        txn.put(kept, &key(n), &[n as u8; 200], PutMode::Set).expect("put");
+        txn.snapshot_create(b"now", &snapshot).expect("snapshot");
+        txn.commit().expect("commit");
+        let (pages, recorded) = (db.stat().pages, (&mut &db.begin_read().expect("read")).snapshot(b"now"));
+        let recorded = recorded.expect("the snapshot");
+        assert!(
+            recorded.file_pages <= pages,
+            "{} of {pages} in commit {n}",
+            recorded.file_pages
+        );
+        assert!(
+            recorded.file_pages + 64 >= pages,
+            "{} of {pages} in commit {n}",
+            recorded.file_pages
+        );
+        assert!(
+            recorded.used_pages <= recorded.file_pages && recorded.used_pages > 250,
+            "{recorded:?}"
+        );
+        if pages < before / 2 {
+            return is_whole(&db);
+        }
+    }
+    panic!("no commit has made the file shorter");
+}
+
+#[test]
+fn on_a_full_disk_snapshots_are_dropped_and_entries_deleted() {
+    let disk = Sparse::new();
+    let db = Db::open_storage(disk.clone(), &options()).expect("open");
+    let table = fill(&db, b"table", 2_000);
+    for name in [b"first", b"other"] {
+        change(&db, |txn| txn.snapshot_create(name, &SnapshotOptions::default()));
+        // All of this replaces what the snapshot keeps.
+        fill(&db, b"table", 2_000);
+    }
+    disk.leave(100);
+    let put = |n: u32| -> kv::Result<()> {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        txn.put(table, &key(n), &[1; 3_000], PutMode::Set)?;
+        txn.commit().map(|_| ())
+    };
+    let error = (0..100_000).find_map(|n| put(n).err()).expect("the disk is full");
+    assert!(matches!(error, Error::NoSpace(_)), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("named snapshots keep"), "{text}");
+    for n in 0..200 {
+        let more = put(100_000 + n);
+        assert!(matches!(more, Err(Error::NoSpace(_))), "{more:?}");
+    }
+    // Going back may delete as well, but it may not put what was deleted.
+    let before = db.begin_read().expect("begin");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    assert!(txn.delete(table, &key(1_900)).expect("delete"));
+    txn.commit().expect("a deletion");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let back = txn.revert(&before, Some(table)).and_then(|_| txn.commit());
+    assert!(matches!(back, Err(Error::NoSpace(_))), "{back:?}");
+    drop(before);
+    // Deleting goes on as long as the room lasts that is kept for it.
+    for n in 0..10 {
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        assert!(txn.delete(table, &key(n * 150)).expect("delete"));
+        txn.commit().expect("a deletion");
+    }
+    for name in [b"first", b"other"] {
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        txn.snapshot_drop(name).expect("drop");
+        txn.commit().expect("a drop");
+    }
+    compact(&db);
+    is_whole(&db);
+    put(7).expect("there is room again");
+    is_whole(&db);
+}
