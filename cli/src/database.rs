@@ -3,14 +3,18 @@
 use crate::context::Context;
 use crate::damage::Damage;
 use crate::exit::{database_beside, shown, About, Exit, Failure, Outcome};
+use crate::input::args::EarlierState;
 use crate::interrupt;
 use crate::output::figures::Figure;
 use crate::output::text::{table_name, Quoted};
 use crate::session::{Reading, Session, Work};
 use kv_engine::{
-    CommitId, Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
+    CommitId, Cursor, Db, Durability, Error, Options, Range, ReadAt, ReadTxn, Reader, TableId, Wait, WriteOptions,
+    WriteTxn,
 };
 use std::cell::Cell;
+use std::fmt::Display;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -24,6 +28,8 @@ pub struct Database {
     /// What the shell keeps, if the command is one of a shell.
     pub session: Option<Rc<Session>>,
     wait: Duration,
+    /// The state that is read instead of the newest commit.
+    at: Option<EarlierState>,
     /// What becomes of a file that was created. It comes behind the handle, which is closed by then.
     made: Option<Made>,
 }
@@ -146,18 +152,43 @@ impl Database {
             path: path.to_path_buf(),
             session: context.session.clone(),
             wait: context.global.wait,
+            at: None,
             made: None,
         })
     }
 
-    /// Begins a read transaction.
-    pub fn read(&self) -> Outcome<ReadTxn> {
-        self.db.begin_read().about(&self.path)
+    /// Returns the database to be read as an earlier state has it, if one is named.
+    pub fn at(self, state: Option<EarlierState>) -> Database {
+        Database { at: state, ..self }
     }
 
-    /// Returns what is to be read: what the shell keeps, or a snapshot of its own.
+    /// Begins a read transaction.
+    pub fn read(&self) -> Outcome<ReadTxn> {
+        match &self.at {
+            Some(state) => self.begin_read_at(state),
+            None => self.db.begin_read().about(&self.path),
+        }
+    }
+
+    /// Begins a read transaction that sees an earlier state.
+    pub fn begin_read_at(&self, state: &EarlierState) -> Outcome<ReadTxn> {
+        let begin = |at| self.db.begin_read_at(at);
+        match state {
+            EarlierState::Snapshot(name) => {
+                begin(ReadAt::Snapshot(name)).map_err(|error| self.no_snapshot(name, error))
+            }
+            EarlierState::Commit(id) => begin(ReadAt::Commit(CommitId::new(*id)))
+                .map_err(|error| self.no_state(format_args!("commit {id}"), error)),
+            EarlierState::Time(time) => begin(ReadAt::Time(*time)).map_err(|error| self.no_state("this time", error)),
+        }
+    }
+
+    /// Returns what is to be read: what the shell keeps, or a snapshot of its own, as that which is named.
     pub fn reading(&self) -> Outcome<Reading> {
-        Reading::of(self.session.as_ref(), || self.read())
+        match self.at {
+            Some(_) => Ok(Reading::Own(Box::new(self.read()?))),
+            None => Reading::of(self.session.as_ref(), || self.read()),
+        }
     }
 
     /// Returns what is to be written with: what the shell keeps, or a transaction of its own.
@@ -247,6 +278,50 @@ impl Database {
         Failure::new(Exit::NotFound, format!("{path}: {table} has no key {}", Quoted(key)))
     }
 
+    /// Returns what an error of a call means that is about a snapshot.
+    pub fn no_snapshot(&self, name: &[u8], error: Error) -> Failure {
+        let Error::NotFound = error else {
+            return self.fail(error);
+        };
+        let path = shown(&self.path);
+        Failure::new(
+            Exit::NotFound,
+            format!(
+                "{path}: there is no snapshot {}; kv snapshot {path} list shows those that there are",
+                Quoted(name)
+            ),
+        )
+    }
+
+    /// Returns what an error of a call means that looks for a state up to a commit or a time.
+    fn no_state(&self, up_to: impl Display, error: Error) -> Failure {
+        let Error::NotFound = error else {
+            return self.fail(error);
+        };
+        let path = shown(&self.path);
+        // There is nothing before what is looked for, so the first of all that are kept comes next.
+        let oldest = self.db.kept_around(CommitId::NONE).ok().and_then(|(_, oldest)| oldest);
+        let oldest = oldest.map_or(String::new(), |id| format!(" (the oldest that is kept is commit {id})"));
+        Failure::new(
+            Exit::NotFound,
+            format!(
+                "{path}: no state is kept that is as old as {up_to}{oldest}; kv snapshot {path} list shows what is kept"
+            ),
+        )
+    }
+
+    /// Returns the names of the snapshots.
+    pub fn snapshots<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<Vec<u8>>> {
+        // Keys that begin with a byte 0 are no names.
+        let names = Range {
+            from: Bound::Included(&[1]),
+            ..Range::default()
+        };
+        let mut found = Vec::new();
+        self.each_key(txn, TableId::SNAPSHOTS, &names, &mut found)?;
+        Ok(found)
+    }
+
     /// Returns the tables: the main one, then the others in the order of their names.
     pub fn tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<Table>> {
         let mut names = Vec::new();
@@ -276,9 +351,20 @@ impl Database {
 
     /// Reads the list of names.
     fn names<R: Reader + ?Sized>(&self, txn: &mut R, names: &mut Vec<Vec<u8>>) -> Outcome<()> {
-        let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
+        self.each_key(txn, TableId::NAMES, &Range::default(), names)
+    }
+
+    /// Appends the keys of a list. Those before damage are appended, too.
+    fn each_key<R: Reader + ?Sized>(
+        &self,
+        txn: &mut R,
+        list: TableId,
+        range: &Range<'_>,
+        keys: &mut Vec<Vec<u8>>,
+    ) -> Outcome<()> {
+        let mut cursor = Cursor::new(txn, list, range).about(&self.path)?;
         while cursor.next(txn).about(&self.path)? {
-            names.push(cursor.key().to_vec());
+            keys.push(cursor.key().to_vec());
         }
         Ok(())
     }

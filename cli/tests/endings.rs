@@ -49,6 +49,8 @@ fn reading_creates_nothing_and_says_what_is_missing() {
         assert!(!answer.err.contains("check the name"), "{answer:?}");
     }
     folder.kv(&["del", "none", "k"]).ends_with(5).says("no such file");
+    let compact = folder.kv(&["compact", "none"]).ends_with(5);
+    compact.says("none: no such file; check the name");
     folder.kv(&["salvage", "none", "new"]).ends_with(5).says("no such file");
     folder.kv(&["restore", "none", "new"]).ends_with(5).says("no such file");
     folder.kv(&["put", "-c", "no/such/folder", "k", "v"]).ends_with(5);

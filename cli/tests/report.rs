@@ -124,7 +124,7 @@ fn the_page_is_well_formed_and_has_the_figures_of_the_other_commands() {
     let kinds: Vec<(String, String)> = with(&page, "data-pages")
         .map(|(kind, node)| (kind, text(node)))
         .collect();
-    assert_eq!(kinds.len(), 6);
+    assert_eq!(kinds.len(), 7);
     for (kind, count) in kinds {
         let count: u64 = count.replace(',', "").parse().expect("a number");
         assert_eq!(map[format!("{kind}_pages")], count, "{kind}");
@@ -262,10 +262,51 @@ fn a_reader_that_keeps_pages_and_dead_pages_are_found() {
     assert!(!whole.contains("yet"), "{whole}");
     assert!(
         whole.contains("of the file are dead pages")
+            && whole.contains("kv compact db makes the file smaller")
             && whole.contains("kv backup --compact db COPY")
             && !whole.contains(&who),
         "{whole}"
     );
+}
+
+#[test]
+fn snapshots_and_what_they_keep_are_told() {
+    let folder = Folder::new("report-snapshots");
+    let db = common::numbered(&folder, 4000, 100);
+    folder.kv(&["snapshot", "db", "create", "all"]).ends_with(0);
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in 0..4000 {
+        let key = format!("{n:06}");
+        txn.put(TableId::MAIN, key.as_bytes(), &[b'w'; 100], PutMode::Set)
+            .expect("put");
+    }
+    txn.commit().expect("commit");
+    let kept = db.snapshot_cost(b"all", b"all").expect("cost");
+    drop(db);
+    assert!(kept > 64, "{kept}");
+    let told = |folder: &Folder| {
+        let answer = folder.kv(&["report", "db"]).ends_with(0);
+        let page = parse(answer.text());
+        is_harmless(&page);
+        text(page.root())
+    };
+    let whole = told(&folder);
+    for words in [
+        format!("1 snapshot keeps {kept} pages (").as_str(),
+        "New entries do not fill these",
+        "kv snapshot db list",
+        "A copy by kv backup has no snapshots.",
+    ] {
+        assert!(whole.contains(words), "{words}: {whole}");
+    }
+    // New entries find no room in these, whether they are parked or still among the dead ones.
+    assert!(!whole.contains("which new entries will fill"), "{whole}");
+    folder.kv(&["snapshot", "db", "drop", "all"]).ends_with(0);
+    folder.kv(&["snapshot", "db", "reclaim"]).ends_with(0);
+    let whole = told(&folder);
+    for words in ["snapshot keeps", "snapshots keep", "no snapshots", "by snapshots"] {
+        assert!(!whole.contains(words), "{words}: {whole}");
+    }
 }
 
 #[test]

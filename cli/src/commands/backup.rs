@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{is_interruption, shown, Exit, Failure, Outcome};
-use crate::input::args::OverwriteArgs;
+use crate::input::args::{OverwriteArgs, StateArg};
 use crate::inspect::holders;
 use crate::output::progress;
 use crate::output::stream::Out;
@@ -12,11 +12,11 @@ use kv_engine::{BackupOptions, Error};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-/// Copies the database as it is now into a new file, or to standard output (-).
+/// Copies the database as it is now, or as a snapshot has it, into a new file, or to standard output (-).
 ///
 /// Others can read and write meanwhile. Every page is verified on the way, so a damaged database gives no backup (exit
 /// status 3). The file appears under its name when it is whole and durable. A backup is a database: kv restore, or cp,
-/// makes it one to work with.
+/// makes it one to work with. It is of one state and has no snapshots, which stay behind.
 #[derive(Debug, Args)]
 pub struct Backup {
     /// The database.
@@ -28,12 +28,14 @@ pub struct Backup {
     compact: bool,
     #[command(flatten)]
     replaces: OverwriteArgs,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 impl Backup {
     /// Copies.
     pub fn run(self, context: &Context) -> Outcome {
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let txn = database.read()?;
         let options = BackupOptions {
             compact: self.compact,

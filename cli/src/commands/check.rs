@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{Exit, Outcome};
+use crate::input::args::StateArg;
 use crate::inspect::faults::{table_of, Faults, Job};
 use crate::inspect::slots;
 use crate::output::figures::{self, Figure, Record};
@@ -17,23 +18,25 @@ use std::path::PathBuf;
 ///
 /// Every page of every table is read and compared with its checksum, long values too, as well as the order of keys,
 /// the counts and the shapes of trees. With --all the check also proves that every page of the file has exactly one
-/// use, for which it waits until nobody writes. Each fault is shown with what it means and what to do. Others can work
-/// meanwhile.
+/// use, for which it waits until nobody writes, and checks every snapshot. Each fault is shown with what it means and
+/// what to do. Others can work meanwhile.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The database.
     file: PathBuf,
-    /// Accounts for every page of the file, too.
-    #[arg(long)]
+    /// Accounts for every page of the file, too, and checks all snapshots.
+    #[arg(long, conflicts_with_all = ["snapshot", "commit", "time"])]
     all: bool,
     #[command(flatten)]
     form: FormArg,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 impl Check {
     /// Checks.
     pub fn run(self, context: &Context) -> Outcome {
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let txn = database.read()?;
         let mut out = Out::open()?;
         let form = self.form.form;
@@ -67,8 +70,8 @@ impl Check {
 }
 
 fn summary(report: &CheckReport, all: bool) -> Record {
-    let accounted = |pages: u64| match all {
-        true => Figure::Number(pages),
+    let accounted = |count: u64| match all {
+        true => Figure::Number(count),
         false => Figure::None("not counted without --all"),
     };
     vec![
@@ -81,6 +84,8 @@ fn summary(report: &CheckReport, all: bool) -> Record {
         ("tree_pages", report.tree_pages.into()),
         ("overflow_pages", report.overflow_pages.into()),
         ("dead_pages", accounted(report.dead_pages)),
+        ("parked_pages", accounted(report.parked_pages)),
+        ("snapshots", accounted(report.snapshots)),
         ("unaccounted_pages", accounted(report.unaccounted_pages)),
         ("lost_slots", u64::from(report.lost_slots.count_ones()).into()),
     ]

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::input::args::{HexArg, RangeArgs, StateArg, TableArg};
 use crate::output::json::Object;
 use crate::output::stream::Out;
 use crate::output::{Form, FormArg};
@@ -23,6 +23,8 @@ pub struct Count {
     form: FormArg,
     #[command(flatten)]
     hex: HexArg,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 impl Count {
@@ -30,7 +32,7 @@ impl Count {
     pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
         let range = self.range.read(self.hex.syntax())?;
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, name.as_deref())?;

@@ -5,7 +5,7 @@ use crate::database::{Database, Table};
 use crate::exit::{shown, About, Exit, Outcome};
 use crate::formats::sink::TableWriter;
 use crate::formats::{csv, json, mdb, Format};
-use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::input::args::{HexArg, RangeArgs, StateArg, TableArg};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
 use clap::Args;
@@ -35,6 +35,8 @@ pub struct Dump {
     range: RangeArgs,
     #[command(flatten)]
     hex: HexArg,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 /// The least and the greatest size of the map that mdb_load is told to take. It is address space, and costs nothing.
@@ -55,7 +57,7 @@ impl Dump {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let mut tables = Tables {

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::input::args::{HexArg, TableArg};
+use crate::input::args::{HexArg, StateArg, TableArg};
 use crate::input::bytes::Syntax;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
@@ -31,6 +31,8 @@ pub struct Get {
     form: FormArg,
     #[command(flatten)]
     hex: HexArg,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 /// How much of a raw value is read at once.
@@ -42,7 +44,7 @@ impl Get {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let keys: Vec<Vec<u8>> = self.keys.iter().map(|key| syntax.read(key)).collect::<Outcome<_>>()?;
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let mut txn = database.reading()?;
         let mut txn = txn.reader();
         let table = database.table(&mut *txn, name.as_deref())?;

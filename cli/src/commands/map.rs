@@ -18,10 +18,11 @@ use std::path::PathBuf;
 /// Draws what the pages of the file are used for, in the order of the file, and counts them.
 ///
 /// A cell stands for one page or more, and shows what most of them are used for. Dead pages are free, or become free
-/// when nobody sees them any more. Overflow pages have long values and keys, and own pages what the file knows of its
-/// free pages. Leaves in order are those that lie right behind the leaf with the keys before theirs, so that a scan
-/// reads on. Every page of every tree is read; long values are not. Of a damaged file everything is shown but what
-/// only damaged pages lead to, and the exit status is 3.
+/// when nobody sees them any more; parked ones are put aside for snapshots, which alone have them. Overflow pages have
+/// long values and keys, and own pages what the file knows of its free pages and its snapshots. Leaves in order are
+/// those that lie right behind the leaf with the keys before theirs, so that a scan reads on. Every page of every tree
+/// is read; long values are not. Of a damaged file everything is shown but what only damaged pages lead to, and the
+/// exit status is 3.
 #[derive(Debug, Args)]
 pub struct Map {
     /// The database.
@@ -107,6 +108,7 @@ fn record(uses: &Uses, page_size: u64) -> Record {
         ("overflow_pages", pages(PageUse::Overflow)),
         ("own_pages", pages(PageUse::Own)),
         ("head_pages", pages(PageUse::Meta)),
+        ("parked_pages", of_dead(counts.pages[kind_of(PageUse::Parked)])),
         ("dead_pages", of_dead(counts.pages[kind_of(PageUse::Dead)])),
         ("dead_runs", of_dead(counts.dead_runs)),
         ("largest_dead_run", of_dead(counts.largest_dead_run)),

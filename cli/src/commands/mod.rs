@@ -10,11 +10,16 @@
 //! | `count`       | how many entries a range has                           |
 //! | `rank`        | how many entries come before a key, and the n-th entry |
 //! | `tables`      | which tables there are                                 |
+//! | `snapshot`    | states of a database that have a name                  |
+//! | `diff`        | what was added, removed and changed between two states |
+//! | `revert`      | going back to an earlier state                         |
+//! | `history`     | snapshots that commits record by themselves            |
 //! | `stat`        | figures of the file or of a table                      |
 //! | `map`         | a picture of what the pages are used for               |
 //! | `report`      | a page of HTML about a database                        |
 //! | `readers`     | which processes read and write                         |
 //! | `check`       | proving that a file is whole                           |
+//! | `compact`     | making a file smaller while others use it              |
 //! | `salvage`     | saving what a damaged file has                         |
 //! | `backup`      | copying a database in use                              |
 //! | `restore`     | restoring a database from a backup                     |
@@ -29,11 +34,14 @@
 mod backup;
 mod bench;
 mod check;
+mod compact;
 mod completions;
 mod count;
 mod del;
+mod diff;
 mod dump;
 mod get;
+mod history;
 mod import_lmdb;
 mod load;
 mod man;
@@ -43,9 +51,11 @@ mod rank;
 mod readers;
 mod report;
 mod restore;
+mod revert;
 mod salvage;
 mod scan;
 mod shell;
+mod snapshot;
 mod stat;
 mod tables;
 
@@ -83,11 +93,16 @@ commands! {
     Count(count::Count),
     Rank(rank::Rank),
     Tables(tables::Tables),
+    Snapshot(snapshot::Snapshot),
+    Diff(diff::Diff),
+    Revert(revert::Revert),
+    History(history::History),
     Stat(stat::Stat),
     Map(map::Map),
     Report(report::Report),
     Readers(readers::Readers),
     Check(check::Check),
+    Compact(compact::Compact),
     Salvage(salvage::Salvage),
     Backup(backup::Backup),
     Restore(restore::Restore),

@@ -4,7 +4,7 @@ use super::count::number;
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::input::args::{HexArg, RangeArgs, StateArg, TableArg};
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
 use crate::output::text::counted;
@@ -38,6 +38,8 @@ pub struct Rank {
     form: FormArg,
     #[command(flatten)]
     hex: HexArg,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 impl Rank {
@@ -50,7 +52,7 @@ impl Rank {
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
         let key = self.key.as_deref().map(|key| syntax.read(key)).transpose()?;
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, name.as_deref())?;

@@ -1,8 +1,9 @@
 //! `kv readers`: which processes read and write.
 
 use crate::context::Context;
+use crate::database::Database;
 use crate::exit::{Exit, Outcome};
-use crate::inspect::readers::{process_name, CurrentReaders};
+use crate::inspect::readers::process_name;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -11,9 +12,9 @@ use std::path::PathBuf;
 
 /// Lists the processes that read or write now, the oldest snapshot first.
 ///
-/// For each: the process, what it does, for how many seconds, which commit it sees, and how many pages are kept for
-/// its commit, which cannot be reused before it and all others that see the same commit end. Those are known only if
-/// the file can be written and nobody writes.
+/// For each: the process, what it does, for how many seconds, and which commit it sees. How many pages are kept for a
+/// reader is not known to this command, but only to processes that write (kv_reader_at). After kv compact, the pages
+/// that are kept for all readers together are among its figures.
 #[derive(Debug, Args)]
 pub struct Readers {
     /// The database.
@@ -25,26 +26,16 @@ pub struct Readers {
 impl Readers {
     /// Lists the readers and the writer.
     pub fn run(self, context: &Context) -> Outcome {
-        let CurrentReaders {
-            database,
-            list,
-            knows_pages,
-        } = CurrentReaders::of(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?;
         let mut rows: Vec<Record> = Vec::new();
-        for reader in list {
+        for reader in database.db.readers() {
             rows.push(vec![
                 ("process", u64::from(reader.pid).into()),
                 ("name", process_name(reader.pid)),
                 ("does", Figure::Text("reads".to_string())),
                 ("seconds", Figure::Real(reader.age_ms as f64 / 1000.0, 1)),
                 ("commit", reader.id.get().into()),
-                (
-                    "kept_pages",
-                    match knows_pages {
-                        true => reader.kept_pages.into(),
-                        false => Figure::None("not known"),
-                    },
-                ),
+                ("kept_pages", Figure::None("not known")),
             ]);
         }
         if let Some(writer) = database.db.writer() {

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 /// Writes a page of HTML that shows the state of a database, for people to look at and to send to others.
 ///
-/// It has the tables with their sizes, how full pages are, the lengths of keys and values, a map of the pages, who
-/// reads, and what should be done, in plain words. It is one file that loads nothing and has no script. It has the
-/// names of tables and of processes, and the path of the file, but no keys and no values. Every entry and every page
-/// of every tree is read; long values are not. Of a damaged database the page shows what can be read, and the exit
-/// status is 3.
+/// It has the tables with their sizes, how full pages are, the lengths of keys and values, a map of the pages, what
+/// snapshots keep, who reads, and what should be done, in plain words. It is one file that loads nothing and has no
+/// script. It has the names of tables and of processes, and the path of the file, but no keys and no values. Every
+/// entry and every page of every tree is read; long values are not. Of a damaged database the page shows what can be
+/// read, and the exit status is 3.
 #[derive(Debug, Args)]
 pub struct Report {
     /// The database.

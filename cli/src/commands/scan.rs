@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::input::args::{HexArg, RangeArgs, StateArg, TableArg};
 use crate::interrupt;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
@@ -39,6 +39,8 @@ pub struct Scan {
     form: FormArg,
     #[command(flatten)]
     hex: HexArg,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 impl Scan {
@@ -47,7 +49,7 @@ impl Scan {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, name.as_deref())?;

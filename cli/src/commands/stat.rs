@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::input::args::TableArg;
+use crate::input::args::{StateArg, TableArg};
 use crate::inspect::file;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
@@ -15,7 +15,10 @@ use std::path::PathBuf;
 /// Shows figures of the file, or with --table those of one table.
 ///
 /// Nothing is read but what leads to the newest commit; with --table or --main, the tree of the table. Free pages are
-/// not known while other processes have the file open; kv map counts them.
+/// not known while other processes have the file open; kv map counts them. Parked pages are put aside for snapshots,
+/// which alone have them; kv report tells all that snapshots keep. With --snapshot, --commit or --time, the numbers of
+/// tables and entries are those of that state; all else is of the file as it is now. Announced pages are those that the
+/// system was told to read ahead, as scans do, since this process opened the file: in kv shell, by the lines before.
 #[derive(Debug, Args)]
 #[command(mut_arg("table", |table| {
     table.help("Figures of this table, by its name with escapes; without this and --main, those of the file are shown")
@@ -30,25 +33,36 @@ pub struct Stat {
     main: bool,
     #[command(flatten)]
     form: FormArg,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 impl Stat {
     /// Shows the figures.
     pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let mut txn = database.reading()?;
         let own_snapshots = txn.snapshots();
         let mut reader = txn.reader();
         let record = match name.is_some() || self.main {
             true => of_table(&database, &mut *reader, name.as_deref())?,
-            false => file::figures(&database, &mut *reader, own_snapshots)?,
+            false => of_file(&database, &mut *reader, own_snapshots)?,
         };
         let mut out = Out::open()?;
         figures::record(&mut out, self.form.form, &record)?;
         out.finish()?;
         Ok(Exit::Done)
     }
+}
+
+/// Returns the figures of the file, and what this process has announced.
+fn of_file(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) -> Outcome<Record> {
+    let mut record = file::figures(database, txn, own_snapshots)?;
+    let stat = database.db.stat();
+    record.push(("announced_pages", stat.announced_pages.into()));
+    record.push(("announced_pages_used", stat.announced_pages_used.into()));
+    Ok(record)
 }
 
 /// Returns the figures of a table.

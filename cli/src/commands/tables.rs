@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::damage::Damage;
 use crate::database::Database;
 use crate::exit::{About, Outcome};
+use crate::input::args::StateArg;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -25,12 +26,14 @@ pub struct Tables {
     quick: bool,
     #[command(flatten)]
     form: FormArg,
+    #[command(flatten)]
+    at: StateArg,
 }
 
 impl Tables {
     /// Lists the tables.
     pub fn run(self, context: &Context) -> Outcome {
-        let database = Database::to_read(&self.file, context)?;
+        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let mut rows: Vec<Record> = Vec::new();

@@ -2,8 +2,9 @@
 
 use crate::exit::{Failure, Outcome};
 use crate::input::bytes::Syntax;
+use crate::input::{names, times};
 use clap::Args;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::ops::Bound;
 
 /// Which table.
@@ -23,6 +24,138 @@ impl TableArg {
             )),
             name => name.map(|name| Syntax::Text.read(name)).transpose(),
         }
+    }
+}
+
+/// Which tables of two states.
+#[derive(Debug, Args)]
+pub struct TablesArg {
+    /// The table by its name, with escapes; all tables if this is left out. An empty name is the main table.
+    #[arg(long, short, value_name = "NAME")]
+    table: Option<OsString>,
+}
+
+impl TablesArg {
+    /// Returns the name of the table, which is empty for the main table, or `None` for all tables.
+    pub fn name(&self) -> Outcome<Option<Vec<u8>>> {
+        self.table.as_deref().map(|name| Syntax::Text.read(name)).transpose()
+    }
+}
+
+/// Which state is read.
+#[derive(Debug, Args)]
+pub struct StateArg {
+    /// Reads the snapshot of this name, with escapes, instead of the newest commit.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["commit", "time"])]
+    snapshot: Option<OsString>,
+    /// Reads the newest state up to this commit, of those that are kept: the newest one and those of snapshots.
+    #[arg(long, value_name = "ID", conflicts_with = "time")]
+    commit: Option<u64>,
+    /// Reads the newest state up to this time, of those that are kept: 2026-11-30 23:59:59 in UTC (or to the end of
+    /// that minute or day, without the rest), or nanoseconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = times::read)]
+    time: Option<u64>,
+}
+
+/// Which state is the earlier one of two.
+#[derive(Debug, Args)]
+pub struct SinceStateArg {
+    /// The earlier state is the snapshot of this name, with escapes.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["commit", "time"])]
+    snapshot: Option<OsString>,
+    /// The earlier state is the newest one up to this commit, of those that are kept: the newest one of all and those
+    /// of snapshots.
+    #[arg(long, value_name = "ID", conflicts_with = "time")]
+    commit: Option<u64>,
+    /// The earlier state is the newest one up to this time, of those that are kept: 2026-11-30 23:59:59 in UTC (or to
+    /// the end of that minute or day, without the rest), or nanoseconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = times::read)]
+    time: Option<u64>,
+}
+
+impl SinceStateArg {
+    /// Returns the state, or `None` if none is named.
+    pub fn state(&self) -> Outcome<Option<EarlierState>> {
+        EarlierState::typed(self.snapshot.as_deref(), self.commit, self.time)
+    }
+}
+
+/// Which state is gone back to.
+#[derive(Debug, Args)]
+pub struct BackToStateArg {
+    /// Goes back to the snapshot of this name, with escapes.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["commit", "time"])]
+    snapshot: Option<OsString>,
+    /// Goes back to this very commit, which must be kept: the newest one is, and so are those of snapshots.
+    #[arg(long, value_name = "ID", conflicts_with = "time")]
+    commit: Option<u64>,
+    /// Goes back to the newest state up to this time, of those that are kept: 2026-11-30 23:59:59 in UTC (or to the end
+    /// of that minute or day, without the rest), or nanoseconds since 1970. What was changed between that state and
+    /// this time is taken back, too.
+    #[arg(long, value_name = "TIME", value_parser = times::read)]
+    time: Option<u64>,
+}
+
+impl BackToStateArg {
+    /// Returns the state, or `None` if none is named.
+    pub fn state(&self) -> Outcome<Option<EarlierState>> {
+        EarlierState::typed(self.snapshot.as_deref(), self.commit, self.time)
+    }
+}
+
+/// Which state is the later one of two.
+#[derive(Debug, Args)]
+pub struct LaterStateArg {
+    /// The later state is the snapshot of this name, with escapes, instead of the newest commit.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["to_commit", "to_time"])]
+    to_snapshot: Option<OsString>,
+    /// The later state is the newest one up to this commit, of those that are kept.
+    #[arg(long, value_name = "ID", conflicts_with = "to_time")]
+    to_commit: Option<u64>,
+    /// The later state is the newest one up to this time, of those that are kept, as --time has it.
+    #[arg(long, value_name = "TIME", value_parser = times::read)]
+    to_time: Option<u64>,
+}
+
+impl LaterStateArg {
+    /// Returns the state, or `None` for the newest commit.
+    pub fn state(&self) -> Outcome<Option<EarlierState>> {
+        EarlierState::typed(self.to_snapshot.as_deref(), self.to_commit, self.to_time)
+    }
+}
+
+/// A state that is read instead of the newest commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EarlierState {
+    /// The snapshot of this name.
+    Snapshot(Vec<u8>),
+    /// The newest state up to this commit, of those that are kept.
+    Commit(u64),
+    /// The newest state up to this time, in nanoseconds since 1970, of those that are kept.
+    Time(u64),
+}
+
+impl EarlierState {
+    /// Returns the state that was typed as one of three options, or `None` if none of them was.
+    fn typed(snapshot: Option<&OsStr>, commit: Option<u64>, time: Option<u64>) -> Outcome<Option<EarlierState>> {
+        if let Some(typed) = snapshot {
+            let name = Syntax::Text.read(typed)?;
+            names::check_snapshot(&name)?;
+            return Ok(Some(EarlierState::Snapshot(name)));
+        }
+        Ok(commit.map(EarlierState::Commit).or(time.map(EarlierState::Time)))
+    }
+}
+
+impl StateArg {
+    /// Returns the state, or `None` for the newest commit.
+    pub fn state(&self) -> Outcome<Option<EarlierState>> {
+        EarlierState::typed(self.snapshot.as_deref(), self.commit, self.time)
+    }
+
+    /// Returns whether a state is named.
+    pub fn is_given(&self) -> bool {
+        self.snapshot.is_some() || self.commit.is_some() || self.time.is_some()
     }
 }
 

@@ -6,9 +6,11 @@
 //! | `bytes`  | keys and values as text: escapes, hexadecimal digits |
 //! | `digits` | hexadecimal digits of files and pipes                |
 //! | `parts`  | reading in parts of one length                       |
+//! | `retention` | which snapshots of a row stay                     |
 //! | `values` | values from the command line, from files, from pipes |
 //! | `lines`  | lines of a file or a pipe, counted                   |
-//! | `names`  | names of tables that are to be created               |
+//! | `names`  | names of tables that are to be created, of snapshots |
+//! | `times`  | times of the clock                                   |
 
 pub mod args;
 pub mod bytes;
@@ -16,4 +18,6 @@ pub mod digits;
 pub mod lines;
 pub mod names;
 pub mod parts;
+pub mod retention;
+pub mod times;
 pub mod values;

@@ -1,4 +1,4 @@
-//! Names of tables that are to be created.
+//! Names of tables that are to be created, and of snapshots.
 
 use crate::exit::{Failure, Outcome};
 use kv_engine::NAME_MAX;
@@ -27,4 +27,17 @@ fn check_begin(name: &[u8]) -> Result<(), &'static str> {
         [0, ..] => Err("the name of a table does not begin with a byte 0; such names are those of later versions"),
         _ => Ok(()),
     }
+}
+
+/// Fails if no snapshot can have the name that was typed.
+pub fn check_snapshot(name: &[u8]) -> Outcome<()> {
+    let what = match name {
+        [] => "it must not be empty".to_string(),
+        [0, ..] => "it must not begin with a byte 0".to_string(),
+        long if long.len() > NAME_MAX => format!("it has {} bytes, and can have {NAME_MAX} at most", long.len()),
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(format!(
+        "the name of a snapshot: {what}; give another one"
+    )))
 }

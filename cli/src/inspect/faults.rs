@@ -28,6 +28,11 @@ const SPACE: Meaning = Meaning {
     means: "what is known of free pages is wrong; entries can be read, and writing could make it worse",
     advice: "write no more into this file; make a new one with kv backup --compact, and go on with that",
 };
+const SNAPSHOTS: Meaning = Meaning {
+    means: "the list of snapshots is damaged, or contradicts the file; a snapshot may not be found or read, and the \
+            newest commit is not concerned",
+    advice: "write no more into this file; make a new one with kv backup, which has no snapshots, and go on with that",
+};
 const SHAPE: Meaning = Meaning {
     means: "the tree of the table contradicts itself; entries may be missing or cannot be found",
     advice: "restore a backup (kv restore), or save what is left (kv salvage), and report how the file came about",
@@ -72,6 +77,7 @@ fn meaning_salvaged(fault: &Fault) -> Meaning {
 fn meaning(fault: &Fault) -> Meaning {
     match (fault.table, fault.kind) {
         (Some(TableId::SPACE), _) => SPACE,
+        (Some(TableId::SNAPSHOTS), _) => SNAPSHOTS,
         (Some(TableId::CATALOGUE | TableId::NAMES), _) => LIST,
         (_, FaultKind::Unreadable) => UNREADABLE,
         (_, FaultKind::Contradiction) => SHAPE,
@@ -187,6 +193,8 @@ mod tests {
             (None, contradiction, SHAPE),
             (Some(TableId::SPACE), unreadable, SPACE),
             (Some(TableId::SPACE), contradiction, SPACE),
+            (Some(TableId::SNAPSHOTS), unreadable, SNAPSHOTS),
+            (Some(TableId::SNAPSHOTS), contradiction, SNAPSHOTS),
             (Some(TableId::CATALOGUE), unreadable, LIST),
             (Some(TableId::CATALOGUE), contradiction, LIST),
             (Some(TableId::NAMES), unreadable, LIST),

@@ -36,6 +36,7 @@ pub fn figures(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) ->
         ("pages", stat.pages.into()),
         ("free_pages", dead(stat.free_pages)),
         ("pending_pages", dead(stat.pending_pages)),
+        ("parked_pages", dead(stat.parked_pages)),
         ("tables", (tables.len() as u64).into()),
         ("entries", entries.into()),
         ("newest_commit", stat.visible.get().into()),

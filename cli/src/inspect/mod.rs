@@ -9,11 +9,15 @@
 //! | `holders` | who has it open                                               |
 //! | `slots`   | what it means that places which describe commits are lost     |
 //! | `faults`  | what a fault means, and what to do about it                   |
+//! | `states`  | what an earlier state is called, and what it lacks            |
+//! | `changes` | what has become of the tables between two states              |
 
+pub mod changes;
 pub mod faults;
 pub mod file;
 pub mod holders;
 pub mod picture;
 pub mod readers;
 pub mod slots;
+pub mod states;
 pub mod uses;

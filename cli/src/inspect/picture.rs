@@ -4,12 +4,13 @@ use kv_engine::{PageRun, PageUse};
 
 /// The kinds of pages, in the order of the legend: the use, its name, its cell in Unicode and in ASCII, and its colour
 /// as terminals number it. The last is what is not known because of damage.
-pub const KINDS: [(Option<PageUse>, &str, char, char, u8); 7] = [
+pub const KINDS: [(Option<PageUse>, &str, char, char, u8); 8] = [
     (Some(PageUse::Leaf), "leaves", '█', '#', 32),
     (Some(PageUse::Branch), "branches", '▒', '+', 33),
     (Some(PageUse::Overflow), "overflow", '▓', '=', 34),
     (Some(PageUse::Own), "own", '░', 'o', 35),
     (Some(PageUse::Meta), "head", '■', 'H', 36),
+    (Some(PageUse::Parked), "parked", '▪', ':', 94),
     (Some(PageUse::Dead), "dead", '·', '.', 90),
     (None, "not known", '?', '?', 31),
 ];

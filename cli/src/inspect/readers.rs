@@ -13,7 +13,7 @@ pub struct CurrentReaders {
     pub database: Database,
     /// The readers, the one with the oldest snapshot first.
     pub list: Vec<ReaderInfo>,
-    /// Whether it is known how many pages are kept for them.
+    /// Whether it is known how many pages are kept for them at least.
     pub knows_pages: bool,
 }
 

@@ -17,7 +17,7 @@ pub struct EntryForm {
 
 impl EntryForm {
     /// Writes a value alone.
-    fn just_value(self, out: &mut Out, bytes: &[u8]) -> Outcome<()> {
+    pub fn just_value(self, out: &mut Out, bytes: &[u8]) -> Outcome<()> {
         match (self.form, self.syntax) {
             (Form::Table, Syntax::Text) => out.text(escaped_value(bytes)),
             _ => self.bytes(out, bytes),
@@ -25,7 +25,7 @@ impl EntryForm {
     }
 
     /// Writes bytes alone.
-    fn bytes(self, out: &mut Out, bytes: &[u8]) -> Outcome<()> {
+    pub fn bytes(self, out: &mut Out, bytes: &[u8]) -> Outcome<()> {
         match (self.form, self.syntax) {
             (_, Syntax::Hex) => out.text(hex(bytes)),
             (Form::Raw, Syntax::Text) => out.bytes(bytes),

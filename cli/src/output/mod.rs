@@ -3,6 +3,7 @@
 //! | file       | subject                                                        |
 //! |------------|----------------------------------------------------------------|
 //! | `text`     | bytes as text: escapes, hexadecimal digits                     |
+//! | `date`     | times of the clock                                             |
 //! | `json`     | JSON objects, one a line                                       |
 //! | `stream`   | standard output                                                |
 //! | `pager`    | long output on a terminal                                      |
@@ -10,6 +11,7 @@
 //! | `figures`  | figures in each form: one record, or a table of them           |
 //! | `progress` | how far long work is, on standard error                        |
 
+pub mod date;
 pub mod entries;
 pub mod figures;
 pub mod json;

@@ -8,7 +8,7 @@ use kv_engine::PageRun;
 use std::fmt::Write;
 
 /// The classes of the style sheet for the kinds of pages, in the order of [`KINDS`].
-pub const CLASSES: [&str; KINDS.len()] = ["leaf", "branch", "overflow", "own", "head", "dead", "unknown"];
+pub const CLASSES: [&str; KINDS.len()] = ["leaf", "branch", "overflow", "own", "head", "parked", "dead", "unknown"];
 
 /// How many cells a row of the page map has.
 const CELLS: usize = 64;

@@ -11,7 +11,7 @@ use crate::inspect::readers::CurrentReaders;
 use crate::inspect::uses::Uses;
 use crate::output::figures::Record;
 use crate::output::progress::{Progress, Unit};
-use kv_engine::{Cursor, LevelStat, Range, ReadTxn, Reader, ReaderInfo, TableId, TableStat, Writer};
+use kv_engine::{Cursor, Error, LevelStat, Range, ReadTxn, Reader, ReaderInfo, TableId, TableStat, Writer};
 use std::path::{Path, PathBuf};
 
 /// One table.
@@ -49,10 +49,19 @@ pub struct Contents {
 pub struct Users {
     /// The readers.
     pub readers: Vec<ReaderInfo>,
-    /// Whether it is known how many pages are kept for them.
+    /// Whether it is known how many pages are kept for them at least.
     pub knows_pages: bool,
     /// The process that writes.
     pub writer: Option<Writer>,
+}
+
+/// The states that have a name.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    /// How many there are.
+    pub count: u64,
+    /// How many pages they keep that nobody else needs, whether these are parked yet or still among the dead ones.
+    pub kept_pages: u64,
 }
 
 /// What the report tells.
@@ -75,6 +84,8 @@ pub struct Facts {
     pub lost_slots: u32,
     /// What is in the tables.
     pub contents: Contents,
+    /// The snapshots.
+    pub snapshots: Snapshots,
     /// What `kv map` counts.
     pub uses: Uses,
     /// The processes that read and write.
@@ -98,6 +109,7 @@ impl Facts {
         let mut damage = Damage::default();
         let figures = damage.pass(file::figures(&database, &mut &txn, own_snapshots))?;
         let contents = Contents::read(&database, &txn, context, &mut damage)?;
+        let snapshots = damage.pass(Snapshots::read(&database, &txn))?;
         let uses = Uses::read(&database, context, "reading pages", &mut damage)?;
         let (state, recovery) = (database.db.stat(), database.db.recovery());
         Ok(Facts {
@@ -110,6 +122,7 @@ impl Facts {
             closed_properly: recovery.closed_properly,
             lost_slots: recovery.lost_slots.count_ones(),
             contents,
+            snapshots: snapshots.unwrap_or_default(),
             uses,
             users,
             damage,
@@ -119,6 +132,31 @@ impl Facts {
     /// Returns the number of entries of all tables.
     pub fn entries(&self) -> u64 {
         self.contents.tables.iter().map(|table| table.stat.entries).sum()
+    }
+}
+
+impl Snapshots {
+    fn read(database: &Database, mut txn: &ReadTxn) -> Outcome<Snapshots> {
+        let mut found = Vec::new();
+        for name in database.snapshots(&mut txn)? {
+            let info = Reader::snapshot(&mut txn, &name).about(&database.path)?;
+            if !info.mark {
+                found.push((info.commit, name));
+            }
+        }
+        let (first, last) = (found.iter().min(), found.iter().max());
+        let kept_pages = match first.zip(last) {
+            None => Ok(0),
+            Some(((_, first), (_, last))) => match database.db.snapshot_cost(first, last) {
+                // One of them was dropped meanwhile.
+                Err(Error::NotFound) => Ok(0),
+                cost => cost,
+            },
+        };
+        Ok(Snapshots {
+            count: found.len() as u64,
+            kept_pages: kept_pages.map_err(|error| database.fail_waiting(error))?,
+        })
     }
 }
 

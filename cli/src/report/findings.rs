@@ -78,6 +78,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
             ),
         );
     }
+    snapshots(facts, &mut add);
     space(facts, &mut add);
     if facts.durable < facts.visible {
         add(
@@ -135,7 +136,7 @@ fn readers(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
             add(
                 weight,
                 format!(
-                    "{who} {since}, and keeps {} ({}) from being reused. They are free as soon as {}.",
+                    "{who} {since}, and keeps at least {} ({}) from being reused. They are free as soon as {}.",
                     counted(reader.kept_pages, "page", "pages"),
                     bytes(reader.kept_pages * facts.page_size),
                     match others {
@@ -156,20 +157,69 @@ fn readers(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
     }
 }
 
+/// Adds what is found about snapshots. New entries find no room in what they keep, so it is told apart from dead pages.
+fn snapshots(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
+    let (snapshots, pages) = (&facts.snapshots, facts.uses.pages);
+    let path = shown(&facts.path);
+    let size = |pages: u64| {
+        format!(
+            "{} ({})",
+            counted(pages, "page", "pages"),
+            bytes(pages * facts.page_size)
+        )
+    };
+    let left = facts.uses.counts.pages[kind_of(PageUse::Parked)];
+    if snapshots.count > 0 {
+        let kept = snapshots.kept_pages;
+        let weight = match kept >= WORTH && kept * 4 >= pages {
+            true => Weight::Notice,
+            false => Weight::Good,
+        };
+        add(
+            weight,
+            format!(
+                "{} {} of what was replaced or deleted since, {} of the file. New entries do not fill these before \
+                 snapshots are dropped: kv snapshot {path} list shows them. A copy by kv backup has no snapshots.",
+                counted(snapshots.count, "snapshot keeps", "snapshots keep"),
+                size(kept),
+                share(kept, pages, 0)
+            ),
+        );
+    } else if left >= WORTH {
+        add(
+            Weight::Notice,
+            format!(
+                "{} were kept by snapshots that have been dropped. Later commits make them free bit by bit, and kv \
+                 snapshot {path} reclaim does at once.",
+                size(left)
+            ),
+        );
+    }
+}
+
 /// Adds what is found about space and order.
 fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
     let (counts, pages) = (&facts.uses.counts, facts.uses.pages);
-    let dead = counts.pages[kind_of(PageUse::Dead)];
+    let gone = counts.pages[kind_of(PageUse::Dead)] + counts.pages[kind_of(PageUse::Parked)];
+    let (dead, copied) = (
+        gone.saturating_sub(facts.snapshots.kept_pages),
+        pages.saturating_sub(gone),
+    );
     let path = shown(&facts.path);
+    let lacks = match facts.snapshots.count {
+        0 => "",
+        _ => ", which has no snapshots",
+    };
     if dead >= WORTH && dead * 4 >= pages {
         add(
             Weight::Notice,
             format!(
-                "{} of the file are dead pages ({}), which new entries will fill. If there will be none, kv backup \
-                 --compact {path} COPY makes a copy of about {}.",
+                "{} of the file are dead pages ({}), which new entries will fill. If there will be none, kv compact \
+                 {path} makes the file smaller while it is in use, and kv backup --compact {path} COPY makes a copy of \
+                 about {}{lacks}.",
                 share(dead, pages, 0),
                 bytes(dead * facts.page_size),
-                bytes((pages - dead) * facts.page_size)
+                bytes(copied * facts.page_size)
             ),
         );
     }
@@ -180,7 +230,7 @@ fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
                 Weight::Notice,
                 format!(
                     "Leaves are {fill:.0} % full on average. They fill up as entries are added; kv backup --compact {path} \
-                     COPY makes a dense copy."
+                     COPY makes a dense copy{lacks}."
                 ),
             );
         }
@@ -191,7 +241,7 @@ fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
                 Weight::Notice,
                 format!(
                     "{in_order:.0} % of the leaves lie right behind the leaf before them, so a scan of a file that is not in \
-                     memory jumps. kv backup --compact {path} COPY lays them in order."
+                     memory jumps. kv backup --compact {path} COPY makes a copy that has them in order{lacks}."
                 ),
             );
         }

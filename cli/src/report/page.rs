@@ -3,11 +3,12 @@
 use super::charts::{bar, histogram, page_map, shares};
 use super::facts::{Facts, Table};
 use super::findings::{called, findings, Weight};
-use super::markup::{bytes, counted, date, duration, number, percent, safe, share, table_cell};
+use super::markup::{bytes, counted, duration, number, percent, safe, share, table_cell};
 use super::style::STYLE;
 use crate::exit::shown;
 use crate::inspect::picture::kind_of;
 use crate::inspect::uses::Uses;
+use crate::output::date::date;
 use crate::output::figures::Figure;
 use kv_engine::PageUse;
 use std::fmt::Write;
@@ -90,6 +91,11 @@ fn head(out: &mut String, facts: &Facts, name: &str) {
                 false => "not known".to_string(),
             },
             bytes(dead * facts.page_size),
+        ),
+        (
+            "Snapshots",
+            number(facts.snapshots.count),
+            format!("keep {}", bytes(facts.snapshots.kept_pages * facts.page_size)),
         ),
         (
             "Readers",
@@ -279,8 +285,9 @@ fn readers(facts: &Facts) -> String {
         );
     };
     for reader in readers {
-        let kept = match facts.users.knows_pages {
-            true => number(reader.kept_pages),
+        // Of a large file only a part of what is kept is known.
+        let kept = match facts.users.knows_pages && reader.kept_pages > 0 {
+            true => format!("at least {}", number(reader.kept_pages)),
             false => "not known".to_string(),
         };
         row(reader.pid, "reads", reader.age_ms, number(reader.id.get()), kept);

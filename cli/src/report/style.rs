@@ -4,13 +4,15 @@
 pub const STYLE: &str = "
 :root {
   --ground: #f6f7f9; --card: #ffffff; --line: #e3e6eb; --text: #1b1f27; --dim: #626b7a; --track: #eceff3;
-  --leaf: #2f9e6e; --branch: #e0a100; --overflow: #3b7dd8; --own: #8a63d2; --head: #12a5b8; --dead: #cdd3dc;
+  --leaf: #2f9e6e; --branch: #e0a100; --overflow: #3b7dd8; --own: #8a63d2; --head: #12a5b8; --parked: #8fa3bf;
+  --dead: #cdd3dc;
   --good: #2f9e6e; --notice: #b27b00; --warning: #c93a3a;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ground: #12151b; --card: #1a1f28; --line: #2b323e; --text: #e6e9ef; --dim: #98a2b3; --track: #262d38;
-    --leaf: #3fb984; --branch: #e8b339; --overflow: #5b9cf0; --own: #a586e8; --head: #35c3d4; --dead: #3b4453;
+    --leaf: #3fb984; --branch: #e8b339; --overflow: #5b9cf0; --own: #a586e8; --head: #35c3d4; --parked: #6f86a6;
+    --dead: #3b4453;
     --good: #3fb984; --notice: #e8b339; --warning: #f07070;
   }
 }
@@ -53,6 +55,7 @@ span.branch { background: var(--branch); } path.branch { fill: var(--branch); }
 span.overflow { background: var(--overflow); } path.overflow { fill: var(--overflow); }
 span.own { background: var(--own); } path.own { fill: var(--own); }
 span.head { background: var(--head); } path.head { fill: var(--head); }
+span.parked { background: var(--parked); } path.parked { fill: var(--parked); }
 span.dead { background: var(--dead); } path.dead { fill: var(--dead); }
 span.unknown { background: var(--warning); } path.unknown { fill: var(--warning); }
 .tile span.overflow { background: none; }

@@ -66,7 +66,9 @@ impl Help {
         };
         let begin = String::from_utf8_lossy(&last.bytes).into_owned();
         let Some(verb) = before.first() else {
-            let own = OWN.iter().map(|(name, _)| (*name).to_string());
+            // One of them is two words, of which the first is a command of `kv` as well.
+            let own = OWN.iter().filter(|(name, _)| !name.contains(' '));
+            let own = own.map(|(name, _)| (*name).to_string());
             return Ok(beginning_with(
                 names(&self.context.command_line()).into_iter().chain(own),
                 &begin,
@@ -77,7 +79,14 @@ impl Help {
         match verb.as_str() {
             "table" if before.len() == 1 => return self.tables(&last.bytes),
             "snapshot" if before.len() == 1 => {
-                return Ok(beginning_with(["on", "off"].map(String::from).into_iter(), &begin))
+                let kv = self.context.command_line();
+                let command = kv.find_subcommand("snapshot").into_iter();
+                let action = command
+                    .flat_map(|c| c.get_arguments())
+                    .filter(|a| a.get_id() == "action");
+                let words = action.flat_map(|action| action.get_possible_values());
+                let words = words.map(|word| word.get_name().to_string());
+                return Ok(beginning_with(words.chain(["on", "off"].map(String::from)), &begin));
             }
             "help" if before.len() == 1 => return self.candidates(std::slice::from_ref(last)),
             _ => {}

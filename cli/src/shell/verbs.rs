@@ -25,8 +25,8 @@ pub const OWN: [(&str, &str); 7] = [
         "Work in this table from now on; without a name, in the main table",
     ),
     (
-        "snapshot",
-        "on: keep what is there now in sight; off: see the newest commit again",
+        "snapshot on",
+        "Keep what is there now in sight; snapshot off: see the newest commit again",
     ),
     ("help", "This list, or with a command its options"),
     ("quit", "End the shell"),
@@ -118,7 +118,6 @@ impl Interpreter {
                 self.session.keep(database.read()?, database.db);
             }
             (b"snapshot", [word]) if word == "off" => self.session.let_go(),
-            (b"snapshot", _) => return Err(Failure::usage("snapshot: say snapshot on, or snapshot off")),
             (b"quit" | b"exit" | b"help" | b"begin" | b"commit" | b"abort" | b"table", _) => {
                 let name = Quoted(verb.as_bytes()).to_string();
                 return Err(Failure::usage(format!(
@@ -181,13 +180,13 @@ impl Interpreter {
         for name in names(&kv) {
             let about = kv.find_subcommand(&name).and_then(|command| command.get_about());
             out.line(format_args!(
-                "  {name:<10} {}",
+                "  {name:<11} {}",
                 about.map(ToString::to_string).unwrap_or_default()
             ))?;
         }
         out.line("\nThe shell has these besides:\n")?;
         for (name, about) in OWN {
-            out.line(format_args!("  {name:<10} {about}"))?;
+            out.line(format_args!("  {name:<11} {about}"))?;
         }
         out.line("\nQuotation marks keep blanks in one word. A line that begins with # is a remark.")?;
         out.line("help COMMAND tells more.")?;
@@ -280,7 +279,17 @@ impl Interpreter {
                 "{name}: standard input has the lines of the shell; name a file instead"
             )));
         }
-        let needs_rest = matches!(name, "map" | "report") || name == "check" && options.get_flag("all");
+        let waits = || {
+            options
+                .get_raw("action")
+                .is_some_and(|mut words| words.any(|word| word == "reclaim" || word == "cost"))
+        };
+        let needs_rest = match name {
+            "map" | "report" | "compact" => true,
+            "check" => options.get_flag("all"),
+            "snapshot" => waits(),
+            _ => false,
+        };
         if needs_rest && self.session.state() == State::Open {
             return Err(Failure::new(
                 Exit::Busy,
