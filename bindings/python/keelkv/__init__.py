@@ -63,9 +63,22 @@ from ._errors import (
     WrongBaseError,
     WrongTypeError,
 )
+from .changes import Change, ChangeCounts
 from .codec import Codec
 from .database import Database, open, salvage
-from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport, TableStat, TransactionStat
+from .figures import (
+    CheckReport,
+    CompactReport,
+    DatabaseStat,
+    Fault,
+    Identity,
+    Reader,
+    Retention,
+    SalvageReport,
+    SnapshotStat,
+    TableStat,
+    TransactionStat,
+)
 from .iteration import Items, Keys, Values
 from .transaction import Table, Transaction
 
@@ -76,15 +89,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "APPEND", "BLIND", "NO_INSERT", "NO_OVERWRITE", "SEEK_EQ", "SEEK_GE", "SEEK_GT", "SEEK_LE", "SEEK_LT",
-    "AccessError", "BadHandleError", "BusyError", "CancelledError", "CheckReport", "ChildOpenError", "Codec",
-    "ConflictError", "ContentsError", "CorruptError", "Cursor", "Database", "DatabaseStat", "DeadlockError", "Error",
-    "ExistsError", "ExpectedError", "Fault", "ForkedError", "Identity", "InDoubtError", "InputOutputError",
+    "AccessError", "BadHandleError", "BusyError", "CancelledError", "Change", "ChangeCounts", "CheckReport",
+    "ChildOpenError", "Codec", "CompactReport", "ConflictError", "ContentsError", "CorruptError", "Cursor", "Database",
+    "DatabaseStat", "DeadlockError", "Error", "ExistsError", "ExpectedError", "Fault", "ForkedError", "Identity",
+    "InDoubtError", "InputOutputError",
     "InvalidError", "Items", "Keys", "LimitError", "MismatchError", "NoFileError", "NoLocksError", "NoMemoryError",
     "NoSpaceError", "NoTableError", "NotADatabaseError", "NotFoundError", "OperatingSystemError", "OrderError",
-    "PanicError", "PoisonedError", "ReadOnlyError", "Reader", "SalvageReport", "Table", "TableStat", "TooBigError",
-    "TooNewError", "TooOldError", "TooSmallError", "Transaction", "TransactionFailedError", "TransactionStat",
-    "UnsupportedError", "UsageError", "Values", "Writer", "WrongBaseError", "WrongTypeError", "aio", "backend", "codec",
-    "dbm", "library_version", "lmdb", "open", "salvage", "shelve",
+    "PanicError", "PoisonedError", "ReadOnlyError", "Reader", "Retention", "SalvageReport", "SnapshotStat", "Table", "TableStat",
+    "TooBigError", "TooNewError", "TooOldError", "TooSmallError", "Transaction", "TransactionFailedError",
+    "TransactionStat", "UnsupportedError", "UsageError", "Values", "Writer", "WrongBaseError", "WrongTypeError",
+    "aio", "backend", "codec", "dbm", "library_version", "lmdb", "open", "salvage", "shelve",
 ]
 
 

@@ -8,6 +8,9 @@ READ = 16
 WRITE = 17
 MAIN = 0
 TABLES = 1
+SNAPSHOTS = 2
+#: No table: all of them.
+NONE = 2**64 - 1
 
 #: `put` flag: only if the key does not exist, or `ExistsError` is raised.
 NO_OVERWRITE = 0x100
@@ -37,6 +40,11 @@ JOB_CHECK_SPACE = 0x4000000
 JOB_COMPACT = 0x8000000
 JOB_OVERWRITE = 0x10000000
 
+SNAPSHOT_REPLACE = 0x20000000
+SNAPSHOT_KEEP = 0x40000000
+SNAPSHOT_MARK = 0x80000000
+SNAPSHOT_YIELD = 0x80
+
 SEEK_EQ = 32
 SEEK_GE = 33
 SEEK_GT = 34
@@ -45,6 +53,10 @@ SEEK_LT = 36
 
 DURABILITY = {"full": 64, "lazy": 65}
 VERIFY = {"once": 72, "always": 73, "never": 74}
+CHANGE_ADDED, CHANGE_REMOVED, CHANGE_CHANGED = 1, 2, 3
+#: What a change is called.
+CHANGES = {CHANGE_ADDED: "added", CHANGE_REMOVED: "removed", CHANGE_CHANGED: "changed"}
+
 FAULT = {"unreadable": 80, "contradiction": 81}
 
 #: What a scan hands out.

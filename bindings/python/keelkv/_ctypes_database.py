@@ -12,20 +12,26 @@ from __future__ import annotations
 
 import ctypes as C
 import threading
-from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, Union, cast, overload
+from typing import Any, Callable, Generic, List, Optional, Tuple, TypeVar, Union, cast, overload
 
 from . import _jobs, figures
-from ._constants import MAIN, TXN_NOWAIT, WRITE
-from ._ctypes_bytes import as_bytes, copied, unsigned
+from ._constants import CHANGE_ADDED, CHANGE_REMOVED, MAIN, TXN_NOWAIT, WRITE, RawRange
+from ._ctypes_bytes import as_bytes, as_range, copied, unsigned
 from ._errors import BadHandleError, NotFoundError, refuse_copy
 from ._jobs import BAD_HANDLE, BUSY, FORKED, NOTFOUND, OK, TOO_SMALL, Callback, failure
 from ._library import (
+    RANGE,
+    Change,
     DatabaseStat,
+    DiffCounts,
     Handle,
     Identity,
     Options,
     ReaderInfo,
+    Retention,
     Slice,
+    SnapshotOptions,
+    SnapshotStat,
     TableOptions,
     TableStat,
     TxnOptions,
@@ -113,6 +119,16 @@ class DatabaseCore(Generic[K, V]):
 
     def _sync(self) -> None:
         self._answer(kv.kv_sync(self._live()))
+
+    def _reclaim(self) -> int:
+        freed = C.c_uint64()
+        self._answer(kv.kv_reclaim(self._live(), C.byref(freed)))
+        return freed.value
+
+    def _snapshot_cost(self, first: bytes, last: bytes) -> int:
+        pages = C.c_uint64()
+        self._answer(kv.kv_snapshot_cost(self._live(), first, len(first), last, len(last), C.byref(pages)))
+        return pages.value
 
     def _newest(self) -> Tuple[int, int]:
         visible, durable = C.c_uint64(), C.c_uint64()
@@ -210,11 +226,28 @@ class DatabaseCore(Generic[K, V]):
     def _check(self, flags: int, progress: Callback, on_fault: Callback) -> Tuple[Any, ...]:
         return _jobs.check(kv.kv_db_check, self._live(), self._path, flags, progress, on_fault)
 
+    def _compact(self, stay: int, punch: int, progress: Callback) -> Tuple[Any, ...]:
+        return _jobs.compact(self._live(), stay, punch, progress, self._path)
+
     def _backup(self, target: bytes, flags: int, progress: Callback, name: str) -> None:
         _jobs.backup(kv.kv_db_backup, self._live(), target, flags, progress, name)
 
 
 # ---- transactions
+
+
+def _retention(numbers: Tuple[int, ...]) -> Retention:
+    """A retention from its numbers, in their order."""
+    retention: Retention = sized(Retention, **dict(zip(figures.Retention._fields, numbers)))
+    return retention
+
+
+def _slice(data: Optional[bytes]) -> Tuple[Slice, Any]:
+    """Bytes as the library takes them in a struct, and what the caller keeps until the call is over; None is NULL."""
+    if data is None:
+        return Slice(), None
+    room = C.create_string_buffer(data, len(data) + 1)
+    return Slice(C.addressof(room), len(data)), room
 
 
 class TxnCore:
@@ -224,7 +257,7 @@ class TxnCore:
 
     def __init__(
         self, db: DatabaseCore[Any, Any], kind: int, flags: int = 0, durability: int = 0, wait_ms: int = -1,
-        write_memory: int = 0,
+        write_memory: int = 0, snapshot: Optional[bytes] = None, commit: int = 0, time: int = 0,
     ) -> None:
         self._handle: Optional[int] = None
         self._begun = Handle()
@@ -233,8 +266,11 @@ class TxnCore:
         self._db = db
         self.writes = kind == WRITE
         self.changes = 0
-        options = sized(TxnOptions, flags=flags, durability=durability, write_memory=write_memory)
+        name, room = _slice(snapshot)
+        options = sized(TxnOptions, flags=flags, durability=durability, write_memory=write_memory, snapshot=name,
+                        commit=commit, time=time)
         self._begin(kind, options, wait_ms)
+        del room
 
     def _begin(self, kind: int, options: Any, wait_ms: int) -> None:
         # Python runs signal handlers on the main thread, between two calls.
@@ -378,6 +414,112 @@ class TxnCore:
 
     def table_set_note(self, table: int, note: bytes) -> None:
         self.answer(kv.kv_table_set_note(self.live(), table, note, len(note)))
+
+    def snapshot_create(self, name: bytes, flags: int, note: bytes) -> None:
+        text, room = _slice(note)
+        options = sized(SnapshotOptions, flags=flags, note=text)
+        self.changes += 1
+        status = kv.kv_snapshot_create(self.live(), name, len(name), C.byref(options))
+        del room
+        self.answer(status)
+
+    def snapshot_rename(self, name: bytes, to: bytes) -> None:
+        self.changes += 1
+        self.answer(kv.kv_snapshot_rename(self.live(), name, len(name), to, len(to)))
+
+    def snapshot_drop(self, name: bytes) -> None:
+        self.changes += 1
+        self.answer(kv.kv_snapshot_drop(self.live(), name, len(name)))
+
+    def snapshot_keep(self, name: bytes, keep: int) -> None:
+        self.changes += 1
+        self.answer(kv.kv_snapshot_keep(self.live(), name, len(name), keep))
+
+    def snapshot_release(self, name: bytes) -> None:
+        self.changes += 1
+        self.answer(kv.kv_snapshot_release(self.live(), name, len(name)))
+
+    def snapshot_ranges(self, name: bytes, table: int, *bounds: Any) -> List[Tuple[bytes, Optional[bytes]]]:
+        """The bounds of the ranges of keys that may have changed since a snapshot or mark."""
+        (found, _kept), ranges = as_range(cast(RawRange, bounds)), []
+
+        def tell(_: Any, given: Any) -> int:
+            low, high = given[0].from_, given[0].to
+            ranges.append((C.string_at(low.data, low.len) if low.data else b"",
+                           C.string_at(high.data, high.len) if high.data else None))
+            return 0
+
+        self.answer(kv.kv_snapshot_ranges(
+            self.live(), name, len(name), table, C.byref(found), RANGE(tell), None))
+        return ranges
+
+    def revert(self, source: TxnCore, table: int) -> int:
+        changed = C.c_uint64()
+        self.changes += 1
+        self.answer(kv.kv_revert(self.live(), source.live(), table, C.byref(changed)))
+        return changed.value
+
+    def diff(self, before: TxnCore, table: int, *bounds: Any) -> Tuple[List[Tuple[Any, ...]], bool]:
+        """The first changes of a range since another transaction, and whether there are no more."""
+        (found, _kept), diff, change = as_range(cast(RawRange, bounds)), Handle(), sized(Change)
+        changes: List[Tuple[Any, ...]] = []
+        size, status = 0, OK
+        with self._db._lock:  # as keys and values are not copied by the library
+            self.answer(kv.kv_diff_open(before.live(), self.live(), table, C.byref(found), C.byref(diff)))
+            try:
+                while len(changes) < 256 and size < 1 << 16:
+                    status = kv.kv_diff_next(diff, C.byref(change))
+                    if status != OK:
+                        break
+                    key, was, now = (C.string_at(text.data, text.len) for text in (
+                        change.key, change.before, change.after))
+                    changes.append((change.kind, key, None if change.kind == CHANGE_ADDED else was,
+                                    None if change.kind == CHANGE_REMOVED else now))
+                    size += len(key) + len(was) + len(now)
+                if status not in (OK, NOTFOUND) and not changes:
+                    self.answer(status)
+            finally:
+                kv.kv_diff_close(diff)
+        return changes, status == NOTFOUND
+
+    def diff_count(self, before: TxnCore, table: int, *bounds: Any) -> Tuple[int, ...]:
+        (found, _kept), counted = as_range(cast(RawRange, bounds)), sized(DiffCounts)
+        self.answer(kv.kv_diff_count(before.live(), self.live(), table, C.byref(found), C.byref(counted)))
+        return counts(counted, ("added", "removed", "changed"))
+
+    def same(self, before: TxnCore, table: int) -> bool:
+        same = C.c_int32()
+        self.answer(kv.kv_same(before.live(), self.live(), table, C.byref(same)))
+        return same.value != 0
+
+    def stat_snapshot(self, name: bytes) -> Tuple[Any, ...]:
+        """The fields of `kv_snapshot_stat`, in their order."""
+        stat = sized(SnapshotStat)
+        with self._db._lock:  # as the note is not copied by the library
+            self.answer(kv.kv_stat_snapshot(self.live(), name, len(name), C.byref(stat)))
+            note = C.string_at(stat.note.data, stat.note.len)
+        return (stat.flags, stat.commit, stat.time, bytes(stat.guid), stat.file_pages, stat.used_pages, note,
+                bool(stat.automatic))
+
+    def set_history(self, numbers: Optional[Tuple[int, ...]]) -> None:
+        policy = None if numbers is None else C.byref(_retention(numbers))
+        self.changes += 1
+        self.answer(kv.kv_history(self.live(), policy))
+
+    def history(self) -> Optional[Tuple[int, ...]]:
+        policy = sized(Retention)
+        status = kv.kv_stat_history(self.live(), C.byref(policy))
+        if status == NOTFOUND:
+            return None
+        self.answer(status)
+        return counts(policy, figures.Retention._fields)
+
+    def snapshot_thin(self, prefix: bytes, numbers: Tuple[int, ...]) -> int:
+        dropped = C.c_uint64()
+        self.changes += 1
+        self.answer(kv.kv_snapshot_thin(
+            self.live(), prefix, len(prefix), C.byref(_retention(numbers)), C.byref(dropped)))
+        return dropped.value
 
     def stat_table(self, table: int, level: int) -> Tuple[int, ...]:
         stat = sized(TableStat)

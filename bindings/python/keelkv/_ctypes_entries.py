@@ -322,9 +322,10 @@ class TransactionCore(EntriesCore[K, V]):
 
     def __init__(
         self, db: DatabaseCore[K, V], kind: int, flags: int = 0, durability: int = 0, wait_ms: int = -1,
-        write_memory: int = 0,
+        write_memory: int = 0, snapshot: Optional[bytes] = None, commit: int = 0, time: int = 0,
     ) -> None:
-        super().__init__(TxnCore(db, kind, flags, durability, wait_ms, write_memory), MAIN, db._parts)
+        txn = TxnCore(db, kind, flags, durability, wait_ms, write_memory, snapshot, commit, time)
+        super().__init__(txn, MAIN, db._parts)
 
     def __enter__(self) -> Self:
         return self

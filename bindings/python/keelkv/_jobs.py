@@ -1,4 +1,4 @@
-"""Checks, backups and salvage of the ctypes back end, and what turns statuses into exceptions."""
+"""Checks, backups, compaction and salvage of the ctypes back end, and what turns statuses into exceptions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import errno
 from typing import Any, Callable, List, Optional, Tuple
 
 from . import figures
+from ._constants import NONE
 from ._errors import from_status
 from ._library import (
     FAULT,
     PROGRESS,
     WRITE,
     CheckReport,
+    CompactOptions,
+    CompactReport,
     ErrorDetail,
     JobOptions,
     SalvageReport,
@@ -22,7 +25,6 @@ from ._library import (
 )
 
 OK, NOTFOUND, BUSY, TOO_SMALL, BAD_HANDLE, FORKED, CORRUPT = 0, -1, -5, -7, -21, -28, -60
-NONE = 2**64 - 1
 
 Callback = Optional[Callable[..., object]]
 
@@ -54,7 +56,8 @@ class Job:
         self._progress = PROGRESS(
             lambda _, done, total: 0 if progress is None else self._call(progress, done, total)
         )
-        self.options = sized(JobOptions, flags=flags, progress=C.cast(self._progress, C.c_void_p).value)
+        self.progress = C.cast(self._progress, C.c_void_p).value
+        self.options = sized(JobOptions, flags=flags, progress=self.progress)
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> int:
         try:
@@ -87,6 +90,15 @@ def check(function: Any, handle: Any, path: Optional[str], flags: int, progress:
     if status != OK and not (status == CORRUPT and report.faults > 0):
         raise failure(status, path)
     return counts(report, figures.CheckReport._fields)
+
+
+def compact(handle: Any, stay: int, punch: int, progress: Callback, path: Optional[str]) -> Tuple[Any, ...]:
+    job, report = Job(0, progress), sized(CompactReport)
+    options = sized(CompactOptions, stay=stay, punch=punch, progress=job.progress)
+    status = job.run(kv.kv_compact, handle, C.byref(options), C.byref(report))
+    if status != OK:
+        raise failure(status, path)
+    return counts(report, figures.CompactReport._fields)
 
 
 def backup(function: Any, handle: Any, target: bytes, flags: int, progress: Callback, name: str) -> None:

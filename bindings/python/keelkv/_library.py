@@ -79,11 +79,30 @@ class Options(C.Structure):
 
 
 class TxnOptions(C.Structure):
-    _fields_ = _struct("struct_size:u4 flags:u4 durability:u4 reserved:u4 wait_ms:i8 write_memory:u8")
+    _fields_ = [
+        *_struct("struct_size:u4 flags:u4 durability:u4 reserved:u4 wait_ms:i8 write_memory:u8"),
+        ("snapshot", Slice), *_struct("commit:u8 time:u8"),
+    ]
 
 
 class TableOptions(C.Structure):
     _fields_ = _struct("struct_size:u4 flags:u4")
+
+
+class SnapshotOptions(C.Structure):
+    _fields_ = [*_struct("struct_size:u4 flags:u4"), ("note", Slice)]
+
+
+class SnapshotStat(C.Structure):
+    _fields_ = [
+        *_struct("struct_size:u4 flags:u4 commit:u8 time:u8"), ("guid", C.c_uint8 * 16),
+        *_struct("file_pages:u8 used_pages:u8"), ("note", Slice), *_struct("automatic:u4 reserved:u4"),
+    ]
+
+
+class Retention(C.Structure):
+    _fields_ = _struct("struct_size:u4 interval:u4 last:u4 hourly:u4 daily:u4 weekly:u4 monthly:u4 "
+                      "yield_after:u4 yield_pages:u8")
 
 
 class JobOptions(C.Structure):
@@ -98,7 +117,18 @@ class CheckReport(C.Structure):
     _fields_ = _struct(
         "struct_size:u4 lost_slots:u4 commit:u8 tables:u8 entries:u8 pages:u8 tree_pages:u8 overflow_pages:u8 "
         "dead_pages:u8 faults:u8 "
-        "unaccounted_pages:u8"
+        "unaccounted_pages:u8 parked_pages:u8 snapshots:u8"
+    )
+
+
+class CompactOptions(C.Structure):
+    _fields_ = _struct("struct_size:u4 stay:u4 punch:u4 reserved:u4 progress:p ctx:p")
+
+
+class CompactReport(C.Structure):
+    _fields_ = _struct(
+        "struct_size:u4 reserved:u4 pages_before:u8 pages_after:u8 moved_pages:u8 cut_bytes:u8 punched_bytes:u8 "
+        "pending_pages:u8 parked_pages:u8 held_commit:u8"
     )
 
 
@@ -113,7 +143,7 @@ class DatabaseStat(C.Structure):
     _fields_ = _struct(
         "struct_size:u4 page_size:u4 pages:u8 free_pages:u8 pending_pages:u8 visible:u8 durable:u8 oldest:u8 "
         "readers:u4 discarded:u4 opened_commit:u8 opening_ns:u8 closed_properly:u4 lost_slots:u4 writer:u4 "
-        "dead_pages_known:u4 writer_ms:u8"
+        "dead_pages_known:u4 writer_ms:u8 parked_pages:u8 announced_pages:u8 announced_pages_used:u8"
     )
 
 
@@ -135,6 +165,14 @@ class TxnStat(C.Structure):
     _fields_ = _struct("struct_size:u4 kind:u4 commit:u8 edits:u8 edit_bytes:u8 private_pages:u8")
 
 
+class Change(C.Structure):
+    _fields_ = [*_struct("struct_size:u4 kind:u4"), ("key", Slice), ("before", Slice), ("after", Slice)]
+
+
+class DiffCounts(C.Structure):
+    _fields_ = _struct("struct_size:u4 reserved:u4 added:u8 removed:u8 changed:u8")
+
+
 class ValueStat(C.Structure):
     _fields_ = _struct("struct_size:u4 extents:u4 len:u8")
 
@@ -151,6 +189,7 @@ def counts(report: C.Structure, names: Sequence[str]) -> Tuple[Any, ...]:
 PROGRESS = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_uint64, C.c_uint64)
 FAULT = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.POINTER(Fault))
 WRITE = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_void_p, C.c_size_t)
+RANGE = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.POINTER(Range))
 
 _BYTES = [C.c_char_p, C.c_size_t]
 _TABLE = [Handle, C.c_uint64]
@@ -175,6 +214,18 @@ _SHORT: Dict[str, List[Any]] = {
     "kv_table_note": [*_TABLE, C.POINTER(Slice)],
     "kv_table_set_note": _KEY,
     "kv_stat_table": [*_TABLE, C.c_uint32, C.POINTER(TableStat)],
+    "kv_diff_open": [Handle, *_TABLE, C.POINTER(Range), C.POINTER(Handle)],
+    "kv_diff_next": [Handle, C.POINTER(Change)],
+    "kv_same": [Handle, *_TABLE, C.POINTER(C.c_int32)],
+    "kv_snapshot_rename": [Handle, *_BYTES, *_BYTES],
+    "kv_snapshot_drop": [Handle, *_BYTES],
+    "kv_snapshot_keep": [Handle, *_BYTES, C.c_uint32],
+    "kv_snapshot_release": [Handle, *_BYTES],
+    "kv_snapshot_ranges": [Handle, *_BYTES, C.c_uint64, C.POINTER(Range), RANGE, C.c_void_p],
+    "kv_history": [Handle, C.POINTER(Retention)],
+    "kv_stat_history": [Handle, C.POINTER(Retention)],
+    "kv_snapshot_thin": [Handle, *_BYTES, C.POINTER(Retention), C.POINTER(C.c_uint64)],
+    "kv_stat_snapshot": [Handle, *_BYTES, C.POINTER(SnapshotStat)],
     "kv_get": [*_KEY, C.POINTER(Slice)],
     "kv_get_copy": [*_KEY, C.c_void_p, C.c_size_t, C.POINTER(C.c_size_t)],
     "kv_get_buf": [*_KEY, C.POINTER(Slice), C.POINTER(Handle)],
@@ -209,6 +260,12 @@ _LONG: Dict[str, List[Any]] = {
     "kv_open": [C.c_char_p, C.POINTER(Options), C.POINTER(Handle)],
     "kv_close": [Handle],
     "kv_sync": [Handle],
+    "kv_diff_count": [Handle, *_TABLE, C.POINTER(Range), C.POINTER(DiffCounts)],
+    "kv_revert": [Handle, Handle, C.c_uint64, C.POINTER(C.c_uint64)],
+    "kv_reclaim": [Handle, C.POINTER(C.c_uint64)],
+    "kv_compact": [Handle, C.POINTER(CompactOptions), C.POINTER(CompactReport)],
+    "kv_snapshot_cost": [Handle, *_BYTES, *_BYTES, C.POINTER(C.c_uint64)],
+    "kv_snapshot_create": [Handle, *_BYTES, C.POINTER(SnapshotOptions)],
     "kv_wait_durable": [Handle, C.c_uint64, C.c_int64],
     "kv_wait_commit": [Handle, C.c_uint64, C.c_int64, C.POINTER(C.c_uint64)],
     "kv_txn_begin": [Handle, C.c_uint32, C.POINTER(TxnOptions), C.POINTER(Handle)],
@@ -226,7 +283,7 @@ _LONG: Dict[str, List[Any]] = {
 #: Functions that return nothing. An abort waits for calls of other threads, so it is one of the long ones.
 _NOTHING: Dict[str, Any] = {
     "kv_txn_abort": _releases_gil, "kv_interrupt": _releases_gil, "kv_cursor_close": _keeps_gil,
-    "kv_buf_release": _keeps_gil, "kv_writer_close": _releases_gil,
+    "kv_buf_release": _keeps_gil, "kv_diff_close": _keeps_gil, "kv_writer_close": _releases_gil,
 }
 
 

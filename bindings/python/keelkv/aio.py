@@ -8,7 +8,7 @@
 
 The write transactions of an `AsyncDatabase` have a thread of their own, on which all their calls run, as libkv tells by
 the thread who would wait for itself. Tasks take turns before one of them waits there for other threads and processes.
-Read transactions never wait for others, so they are used directly. The executor of the event loop is left alone: what
+Read transactions do not wait for others, so they are used directly. The executor of the event loop is left alone: what
 waits for a turn there would keep the program from whatever ends it.
 """
 
@@ -40,10 +40,11 @@ from typing import (
 
 from . import database as _database
 from ._errors import BusyError, CancelledError, DeadlockError
+from .changes import Change, ChangeCounts
 from .codec import Codec
-from .figures import CheckReport
+from .figures import CheckReport, CompactReport, Retention, SnapshotStat
 from .stream import Path, Stream
-from .transaction import Transaction
+from .transaction import Table, Transaction
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Self, Unpack
@@ -247,6 +248,80 @@ class AsyncTransaction(Generic[K, V]):
         """The entries of a range, as a list; the arguments are those of `Table.items`."""
         return await self.run(lambda t: list(t.items(**bounds)))
 
+    async def create_snapshot(
+        self, name: Union[str, bytes], *, replace: bool = False, keep: bool = False, mark: bool = False,
+        yields: bool = False, note: bytes = b"",
+    ) -> None:
+        """Gives what is about to be committed a name; see `Transaction.create_snapshot`."""
+        await self.run(lambda t: t.create_snapshot(
+            name, replace=replace, keep=keep, mark=mark, yields=yields, note=note))
+
+    async def rename_snapshot(self, name: Union[str, bytes], to: Union[str, bytes]) -> None:
+        """Gives a snapshot another name. One that has the name already is dropped."""
+        await self.run(lambda t: t.rename_snapshot(name, to))
+
+    async def drop_snapshot(self, name: Union[str, bytes]) -> None:
+        """Drops a snapshot. Who reads it is not disturbed."""
+        await self.run(lambda t: t.drop_snapshot(name))
+
+    async def release_snapshot(self, name: Union[str, bytes]) -> None:
+        """Makes a mark of a snapshot; see `Transaction.release_snapshot`."""
+        await self.run(lambda t: t.release_snapshot(name))
+
+    async def changed_ranges(
+        self, snapshot: Union[str, bytes], table: Union[Table[Any, Any], str, bytes, None] = None, **bounds: Any,
+    ) -> List[Tuple[bytes, Optional[bytes]]]:
+        """The ranges that may have changed since a snapshot or mark; see `Transaction.changed_ranges`."""
+        return await self.run(lambda t: t.changed_ranges(snapshot, table, **bounds))
+
+    async def keep_snapshot(self, name: Union[str, bytes], keep: bool = True) -> None:
+        """Says whether a snapshot is to be kept; see `Transaction.keep_snapshot`."""
+        await self.run(lambda t: t.keep_snapshot(name, keep))
+
+    async def revert(
+        self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None] = None,
+    ) -> int:
+        """Makes everything, or one table, what a transaction that reads sees; see `Transaction.revert`."""
+        return await self.run(lambda t: t.revert(before, table))
+
+    async def diff(
+        self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None] = None, **bounds: Any,
+    ) -> List[Change]:
+        """What differs from what another transaction sees, as a list; see `Transaction.diff`."""
+        return await self.run(lambda t: list(t.diff(before, table, **bounds)))
+
+    async def count_changes(
+        self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None] = None, **bounds: Any,
+    ) -> ChangeCounts:
+        """How many keys differ from what another transaction sees; see `Transaction.count_changes`."""
+        return await self.run(lambda t: t.count_changes(before, table, **bounds))
+
+    async def is_same(
+        self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None] = None,
+    ) -> bool:
+        """Whether nothing is known to differ; see `Transaction.is_same`."""
+        return await self.run(lambda t: t.is_same(before, table))
+
+    async def set_history(self, policy: Optional[Retention]) -> None:
+        """Has commits record snapshots by themselves from now on; see `Transaction.set_history`."""
+        await self.run(lambda t: t.set_history(policy))
+
+    async def history(self) -> Optional[Retention]:
+        """The policy by which commits record snapshots by themselves, if they do."""
+        return await self.run(lambda t: t.history())
+
+    async def thin_snapshots(self, prefix: Union[str, bytes], retention: Retention) -> int:
+        """Drops the snapshots whose names begin with a prefix, but for those that stay. Returns how many."""
+        return await self.run(lambda t: t.thin_snapshots(prefix, retention))
+
+    async def stat_snapshot(self, name: Union[str, bytes]) -> SnapshotStat:
+        """What is recorded of a snapshot; `NotFoundError` if there is none of this name."""
+        return await self.run(lambda t: t.stat_snapshot(name))
+
+    async def snapshots(self) -> List[bytes]:
+        """The names of all snapshots, in order, as this transaction leaves them."""
+        return await self.run(lambda t: t.snapshots())
+
 
 class AsyncDatabase(Generic[K, V]):
     """A database for asyncio, made by `open`."""
@@ -315,9 +390,14 @@ class AsyncDatabase(Generic[K, V]):
         finally:
             closer.shutdown(wait=False)
 
-    def read(self) -> Transaction[K, V]:
-        """Begins a read transaction, which is used directly: ``with db.read() as s``."""
-        return self.database.read()
+    def read(
+        self, *, snapshot: Union[str, bytes, None] = None, commit: int = 0, time: int = 0,
+    ) -> Transaction[K, V]:
+        """Begins a read transaction, which is used directly: ``with db.read() as s``; see `Database.read`.
+
+        Its `create_snapshot` alone waits for who writes, and the loop with it; that of `AsyncDatabase` does not.
+        """
+        return self.database.read(snapshot=snapshot, commit=commit, time=time)
 
     def write(
         self, *, timeout: Optional[float] = None, nowait: bool = False,
@@ -344,6 +424,35 @@ class AsyncDatabase(Generic[K, V]):
         async with self.write() as t:
             await t.put(key, value, flags)
 
+    async def create_snapshot(
+        self, name: Union[str, bytes], *, replace: bool = False, keep: bool = False, mark: bool = False,
+        yields: bool = False, note: bytes = b"",
+    ) -> None:
+        """Gives the newest state a name, in a transaction of its own; see `Transaction.create_snapshot`."""
+        async with self.write() as t:
+            await t.create_snapshot(
+            name, replace=replace, keep=keep, mark=mark, yields=yields, note=note)
+
+    async def snapshots(self) -> List[bytes]:
+        """The names of all snapshots, in order."""
+        return self.database.snapshots()
+
+    async def reclaim(self) -> int:
+        """Gives back at once what dropped snapshots alone had, and returns how many pages that are.
+
+        A task that has a write transaction open gets `DeadlockError`, since this waits for the end of it.
+        """
+        self._refuse_self_wait()
+        return await _on(self._workers, self.database.reclaim)
+
+    async def snapshot_cost(self, first: Union[str, bytes], last: Union[str, bytes, None] = None) -> int:
+        """How many pages come free if a snapshot is dropped; see `Database.snapshot_cost`.
+
+        A task that has a write transaction open gets `DeadlockError`, since this may wait for the end of it.
+        """
+        self._refuse_self_wait()
+        return await _on(self._workers, lambda: self.database.snapshot_cost(first, last))
+
     async def sync(self) -> None:
         """Makes everything durable that was committed."""
         await _on(self._workers, self.database.sync)
@@ -353,6 +462,14 @@ class AsyncDatabase(Generic[K, V]):
         if options.get("space"):
             self._refuse_self_wait()
         return await _on(self._workers, lambda: self.database.check(**options))
+
+    async def compact(self, **options: Any) -> CompactReport:
+        """Makes the file smaller; the arguments are those of `Database.compact`, whose callback runs on another thread.
+
+        A task that has a write transaction open gets `DeadlockError`, since this waits for the end of it.
+        """
+        self._refuse_self_wait()
+        return await _on(self._workers, lambda: self.database.compact(**options))
 
     async def backup(self, target: Union[Path, Stream], **options: Any) -> None:
         """Copies the database; the arguments are those of `Database.backup`. A stream is written on another thread."""

@@ -48,10 +48,10 @@ from ._constants import (
 )
 from ._errors import BusyError, refuse_copy
 from .codec import Codec, raw
-from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport
+from .figures import CheckReport, CompactReport, DatabaseStat, Fault, Identity, Reader, SalvageReport
 from .iteration import Items, Keys, Values, encode_range
 from .stream import Path, Stream, backup_flags, file_name, is_stream
-from .transaction import Progress, Transaction, on_fault, whole
+from .transaction import Progress, Transaction, on_fault, text_name, whole
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Self, TypedDict, Unpack
@@ -151,9 +151,20 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     # ---- transactions
 
-    def read(self) -> Transaction[K, V]:
-        """Begins a read transaction: one snapshot of the whole database. It never waits and nobody waits for it."""
-        return Transaction(self, READ)
+    def read(
+        self, *, snapshot: Union[str, bytes, None] = None, commit: int = 0, time: int = 0,
+    ) -> Transaction[K, V]:
+        """Begins a read transaction: one state of the whole database. It never waits and nobody waits for it.
+
+        It is the newest state; that of the snapshot with this name; or of those that are kept (the newest, and those of
+        snapshots) the newest up to a commit, or up to a time in nanoseconds since 1970, as `time.time_ns()` has it.
+        `NotFoundError` if there is none.
+        """
+        if snapshot is None and commit == 0 and time == 0:
+            return Transaction(self, READ)
+        name = None if snapshot is None else text_name(snapshot)
+        commit, time = whole("a commit", commit, UNLIMITED), whole("a time", time, UNLIMITED)
+        return Transaction(self, READ, 0, 0, -1, 0, name, commit, time)
 
     def write(
         self, *, timeout: Optional[float] = None, nowait: bool = False, durability: Optional[str] = None,
@@ -292,6 +303,25 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         with self.read() as snapshot:
             return snapshot.tables()
 
+    def snapshots(self) -> List[bytes]:
+        """The names of all snapshots, in order."""
+        with self.read() as newest:
+            return newest.snapshots()
+
+    def reclaim(self) -> int:
+        """Gives back at once what dropped snapshots alone had, and returns how many pages that are.
+
+        Without it, later commits do so, a part each.
+        """
+        return self._reclaim()
+
+    def snapshot_cost(self, first: Union[str, bytes], last: Union[str, bytes, None] = None) -> int:
+        """How many pages come free if a snapshot is dropped.
+
+        With `last`, these two and all of commits between theirs are meant.
+        """
+        return self._snapshot_cost(text_name(first), text_name(first if last is None else last))
+
     def stat(self) -> DatabaseStat:
         """Figures of the database and its readers."""
         return DatabaseStat(*self._stat())
@@ -324,6 +354,19 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         flags = JOB_CHECK_SPACE if space else 0
         with _ending.job():
             return CheckReport(*self._check(flags, _ending.progress(progress), on_fault(fault)))
+
+    def compact(
+        self, *, stay: bool = False, punch: bool = False, progress: Optional[Progress] = None,
+    ) -> CompactReport:
+        """Makes the file smaller while others read and write: moves what lives at its end, and cuts the file.
+
+        With `stay`, no page moves, and only what is free at the end is cut off. With `punch`, the room of free runs
+        inside the file is given back to the file system as well. What readers and snapshots see stays where it is, as
+        the report tells. Other writers are waited for. `progress` is as for `check`. For a small copy in another file,
+        see `backup`.
+        """
+        with _ending.job():
+            return CompactReport(*self._compact(int(bool(stay)), int(bool(punch)), _ending.progress(progress)))
 
     def backup(
         self, target: Union[Path, Stream], *, compact: bool = False, overwrite: bool = False,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple, Optional
 
 __all__ = [
-    "CheckReport", "DatabaseStat", "Fault", "Identity", "Reader", "SalvageReport", "TableStat", "TransactionStat",
+    "CheckReport", "CompactReport", "DatabaseStat", "Fault", "Identity", "Reader", "Retention", "SalvageReport",
+    "SnapshotStat", "TableStat", "TransactionStat",
 ]
 
 
@@ -31,9 +32,15 @@ class DatabaseStat(NamedTuple):
     lost_slots: int
     #: The id of the process that has the write transaction open; 0 = none.
     writer: int
-    #: Whether `free_pages` and `pending_pages` are of the newest visible commit; 0 = they are not.
+    #: Whether `free_pages`, `pending_pages` and `parked_pages` are of the newest visible commit; 0 = they are not.
     dead_pages_known: int
     writer_ms: int
+    #: Pages that snapshots keep: those that are put aside for them in the file, and others that this process has met.
+    parked_pages: int
+    #: Pages that scans announced since this process opened the file, so that the system read them ahead.
+    announced_pages: int
+    #: Those of them that were read afterwards.
+    announced_pages_used: int
 
 
 class Identity(NamedTuple):
@@ -75,6 +82,50 @@ class TransactionStat(NamedTuple):
     private_pages: int
 
 
+class SnapshotStat(NamedTuple):
+    """What is recorded of a snapshot."""
+
+    #: Whether it is to be kept, so that dropping it is refused.
+    keep: bool
+    #: The commit whose state it is.
+    commit: int
+    #: When that commit was made, in nanoseconds since 1970 (UTC), as `time.time_ns()` has it.
+    time: int
+    #: What tells this state from every other, also in copies of the file.
+    guid: bytes
+    #: Pages of the file at that commit; 0 before the commit that makes the snapshot.
+    file_pages: int
+    #: Pages in use at that commit; 0 = not known.
+    used_pages: int
+    note: bytes
+    #: Whether a commit has recorded it by itself; see `Transaction.set_history`.
+    automatic: bool
+    #: Whether it is a mark, of whose state nothing is kept; see `Transaction.changed_ranges`.
+    mark: bool = False
+    #: Whether it becomes a mark when the policy of the file says so.
+    yields: bool = False
+
+
+class Retention(NamedTuple):
+    """Which snapshots of a row stay, for `Transaction.set_history` and `Transaction.thin_snapshots`.
+
+    The newest of each of the last hours, days, weeks and months stays that have one, by UTC.
+    """
+
+    #: Seconds from one snapshot to the next, for `Transaction.set_history`.
+    interval: int = 0
+    #: How many of the newest stay.
+    last: int = 0
+    hourly: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    #: Seconds after which a snapshot that yields becomes a mark, for `Transaction.set_history`; 0 = never.
+    yield_after: int = 0
+    #: Pages that all snapshots may keep before those that yield become marks, the oldest first; 0 = any number.
+    yield_pages: int = 0
+
+
 class Fault(NamedTuple):
     """A fault that a check or a salvage found."""
 
@@ -107,11 +158,33 @@ class CheckReport(NamedTuple):
     lost_slots: int
     #: Pages to which only damaged pages would lead, if the space was checked; otherwise 0.
     unaccounted_pages: int
+    #: Pages that are put aside for snapshots, if the space was checked; otherwise 0.
+    parked_pages: int
+    #: Snapshots, all of which were checked, if the space was; otherwise 0.
+    snapshots: int
 
     @property
     def ok(self) -> bool:
         """Whether no fault was found."""
         return self.faults == 0
+
+
+class CompactReport(NamedTuple):
+    """What `Database.compact` did, and what was in its way."""
+
+    pages_before: int
+    pages_after: int
+    moved_pages: int
+    #: Bytes by which the file became shorter.
+    cut_bytes: int
+    #: Bytes inside the file whose room was given back to the file system.
+    punched_bytes: int
+    #: Dead pages that readers still see, as far as is known. They stay where they are.
+    pending_pages: int
+    #: Dead pages that snapshots keep. They stay where they are.
+    parked_pages: int
+    #: The commit of a reader that must end before the file can become as small as it might; 0 = none is in the way.
+    held_commit: int
 
 
 class SalvageReport(NamedTuple):

@@ -29,17 +29,26 @@ from ._constants import (
     FAULT,
     JOB_CHECK_SPACE,
     NO_OVERWRITE,
+    NONE,
+    RANGE_FROM,
     RANGE_REVERSE,
     SCAN_KEYS,
+    SNAPSHOT_KEEP,
+    SNAPSHOT_MARK,
+    SNAPSHOT_REPLACE,
+    SNAPSHOT_YIELD,
+    SNAPSHOTS,
     TABLE_NEW,
     TABLES,
     UNLIMITED,
     WRITE,
+    RawRange,
 )
-from ._errors import ExistsError, refuse_copy
+from ._errors import ExistsError, NoTableError, refuse_copy
 from ._names import in_python
+from .changes import Change, ChangeCounts, changes
 from .codec import Codec, CodecLike, raw
-from .figures import CheckReport, Fault, TableStat, TransactionStat
+from .figures import CheckReport, Fault, Retention, SnapshotStat, TableStat, TransactionStat
 from .iteration import Items, Keys, Values, encode_range
 from .stream import Path, Stream, backup_flags, file_name, is_stream, write_all
 
@@ -69,6 +78,14 @@ def whole(name: str, number: int, most: int = 2**63 - 1) -> int:
     if not 0 <= index(number) <= most:
         raise ValueError(f"{name} is a whole number from 0 to {most}, and this is {number}")
     return index(number)
+
+
+def _numbers(retention: Retention) -> Tuple[int, ...]:
+    """The numbers of a retention. Those that are too large for the library are refused."""
+    return tuple(
+        whole(name, number, 2**64 - 1 if name == "yield_pages" else 2**32 - 1)
+        for name, number in zip(Retention._fields, retention)
+    )
 
 
 class Table(EntriesCore[K, V], MutableMapping[K, V]):
@@ -269,11 +286,11 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
 
     @note.setter
     def note(self, note: bytes) -> None:
-        self._txn.table_set_note(self._number, note)
+        self._txn.table_set_note(self._number, _given_bytes(note, "note", "bytes"))
 
     def rename(self, name: Union[str, bytes]) -> None:
         """Gives the table another name. A table that has this name already is dropped."""
-        self._txn.table_rename(self._number, _table_name(name))
+        self._txn.table_rename(self._number, text_name(name))
 
     def drop(self) -> None:
         """Drops the table with all its entries."""
@@ -284,8 +301,32 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
         return TableStat(*self._txn.stat_table(self._number, whole("level", level, 2**32 - 1)))
 
 
-def _table_name(name: Union[str, bytes]) -> bytes:
-    return name.encode() if isinstance(name, str) else name
+def _found(
+    table: Union[Table[Any, Any], str, bytes], first: Transaction[Any, Any], second: Transaction[Any, Any],
+) -> Table[Any, Any]:
+    """A table that is given as such, or by the name that it has in the first of two transactions that has one."""
+    if not isinstance(table, (str, bytes)):
+        return table
+    try:
+        return first.table(table)
+    except NoTableError:
+        return second.table(table)
+
+
+def text_name(name: Union[str, bytes]) -> bytes:
+    """The name of a table or a snapshot as bytes."""
+    return name.encode() if isinstance(name, str) else _given_bytes(name, "name", "str or bytes")
+
+
+def _given_bytes(thing: Any, what: str, kinds: str) -> bytes:
+    """A name or a note as bytes. Another buffer is taken as it is at the call, as a key is."""
+    if isinstance(thing, bytes):
+        return thing
+    try:
+        return bytes(memoryview(thing))
+    except TypeError:
+        advice = "; encode it" if isinstance(thing, str) else ""
+        raise TypeError(f"a {what} is {kinds}, and this one is {type(thing).__name__}{advice}") from None
 
 
 class Transaction(TransactionCore[K, V], Table[K, V]):
@@ -379,7 +420,7 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
 
         With `new` there must be none yet. The codecs are those of the database, unless `key` or `value` is given.
         """
-        data = _table_name(name)
+        data = text_name(name)
         if create or new:
             number = self._txn.table_create(data, TABLE_NEW if new else 0)
         else:
@@ -394,6 +435,133 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
     def tables(self) -> List[bytes]:
         """The names of all tables, in order."""
         return list(Table(self._txn, TABLES, None))
+
+    # ---- snapshots
+
+    def create_snapshot(
+        self, name: Union[str, bytes], *, replace: bool = False, keep: bool = False, mark: bool = False,
+        yields: bool = False, note: bytes = b"",
+    ) -> None:
+        """Gives a state a name: what this transaction is about to commit, or what it sees if it reads.
+
+        In a transaction that writes, it also has what is written after this call. So the state before a change gets its
+        name by a transaction that reads, or in one of its own. A transaction that reads makes a commit for it, at once.
+        `ExistsError` if the name is taken, unless `replace` drops that snapshot. One that is to be kept is not dropped
+        before `keep_snapshot` takes that back. A mark keeps nothing, and `changed_ranges` tells what has changed since;
+        a snapshot that yields becomes a mark when the policy of the file says so.
+        """
+        flags = (SNAPSHOT_REPLACE if replace else 0) | (SNAPSHOT_KEEP if keep else 0)
+        flags |= (SNAPSHOT_MARK if mark else 0) | (SNAPSHOT_YIELD if yields else 0)
+        self._txn.snapshot_create(text_name(name), flags, _given_bytes(note, "note", "bytes"))
+
+    def rename_snapshot(self, name: Union[str, bytes], to: Union[str, bytes]) -> None:
+        """Gives a snapshot another name. One that has the name already is dropped."""
+        self._txn.snapshot_rename(text_name(name), text_name(to))
+
+    def drop_snapshot(self, name: Union[str, bytes]) -> None:
+        """Drops a snapshot. Who reads it is not disturbed."""
+        self._txn.snapshot_drop(text_name(name))
+
+    def keep_snapshot(self, name: Union[str, bytes], keep: bool = True) -> None:
+        """Says whether a snapshot is to be kept, so that dropping or replacing it raises `InvalidError`."""
+        self._txn.snapshot_keep(text_name(name), 1 if keep else 0)
+
+    def release_snapshot(self, name: Union[str, bytes]) -> None:
+        """Makes a mark of a snapshot: its name stays, and what it alone had is given back."""
+        self._txn.snapshot_release(text_name(name))
+
+    def changed_ranges(
+        self, snapshot: Union[str, bytes], table: Union[Table[Any, Any], str, bytes, None] = None, *,
+        prefix: Any = None, start: Any = None, stop: Any = None,
+    ) -> List[Tuple[bytes, Optional[bytes]]]:
+        """The ranges of keys in which something may have changed since a snapshot or mark, in order.
+
+        Each is the least key and the least one behind the range, or None if the range has no end. Outside of them
+        nothing has changed. The bounds are bytes, and may be no whole keys, so no codec is asked for them.
+        """
+        number, _, bounds = self._compared(self, table, (prefix, start, stop, False))
+        return self._txn.snapshot_ranges(text_name(snapshot), number, *bounds)
+
+    def stat_snapshot(self, name: Union[str, bytes]) -> SnapshotStat:
+        """What is recorded of a snapshot; `NotFoundError` if there is none of this name."""
+        flags, *figures = self._txn.stat_snapshot(text_name(name))
+        return SnapshotStat._make(
+            (bool(flags & SNAPSHOT_KEEP), *figures, bool(flags & SNAPSHOT_MARK), bool(flags & SNAPSHOT_YIELD)))
+
+    def set_history(self, policy: Optional[Retention]) -> None:
+        """Has commits record snapshots by themselves from now on, and drop those that do not stay; None ends that.
+
+        The policy belongs to the file. With one, whoever commits when the newest automatic snapshot is older than the
+        interval records one, named `auto/2026-11-30T12:00:00Z` by its time. Those that were created, renamed or are to
+        be kept are not dropped. Snapshots that yield become marks by `yield_after` and `yield_pages`; a policy that has
+        only these has the interval 0.
+        """
+        self._txn.set_history(None if policy is None else _numbers(policy))
+
+    def history(self) -> Optional[Retention]:
+        """The policy by which commits record snapshots by themselves, if they do."""
+        policy = self._txn.history()
+        return None if policy is None else Retention(*policy)
+
+    def thin_snapshots(self, prefix: Union[str, bytes], retention: Retention) -> int:
+        """Drops the snapshots whose names begin with a prefix, but for those that stay. Returns how many."""
+        return self._txn.snapshot_thin(text_name(prefix), _numbers(retention))
+
+    def revert(self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None] = None) -> int:
+        """Makes everything, or one table, what a transaction that reads sees: ``t.revert(db.read(snapshot="old"))``.
+
+        The keys that differ are put and deleted in this transaction, which takes as long as the changes that it takes
+        back. Returns their number. A table is given as `Table`, or by its name in `before` or, if there is none, here;
+        it gets its former name and note, comes back if it was dropped since, and is dropped if `before` has none.
+        Snapshots stay.
+        """
+        number = NONE if table is None else _found(table, before, self).number
+        return self._txn.revert(before._txn, number)
+
+    # ---- differences
+
+    def diff(
+        self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None] = None, *,
+        prefix: Any = None, start: Any = None, stop: Any = None, reverse: bool = False,
+    ) -> Iterator[Change]:
+        """What was added, removed and changed in a table since what another transaction sees, in the order of the keys.
+
+        Only pages that differ are read. The table is the main one, a `Table`, or that of this name here or, if there is
+        none, in `before`; it is found by its number, so one that was dropped and made again is another one. The range
+        is that of `items`. One of the two transactions may write; the iterator then goes on in what it has written.
+        """
+        number, codec, bounds = self._compared(before, table, (prefix, start, stop, reverse))
+        return changes(lambda *bounds: self._txn.diff(before._txn, number, *bounds), bounds, codec)
+
+    def count_changes(
+        self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None] = None, *,
+        prefix: Any = None, start: Any = None, stop: Any = None,
+    ) -> ChangeCounts:
+        """How many keys of a table differ from another transaction; what only one of them has is counted unread."""
+        number, _, bounds = self._compared(before, table, (prefix, start, stop))
+        return ChangeCounts(*self._txn.diff_count(before._txn, number, *bounds))
+
+    def is_same(
+        self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None] = None,
+    ) -> bool:
+        """Whether all tables, or one, are known to be as in another transaction; no entry is read for that.
+
+        False means that pages differ; most likely entries do, which `count_changes` tells.
+        """
+        number = NONE if table is None else _found(table, self, before).number
+        return self._txn.same(before._txn, number)
+
+    def _compared(
+        self, before: Transaction[Any, Any], table: Union[Table[Any, Any], str, bytes, None], bounds: Any,
+    ) -> Tuple[int, Any, RawRange]:
+        """The number of a table, how it is decoded, and a range of its keys."""
+        found = self if table is None else _found(table, self, before)
+        return found.number, found._codec, encode_range(found._encode_key, *bounds)
+
+    def snapshots(self) -> List[bytes]:
+        """The names of all snapshots, in order."""
+        names: Table[bytes, bytes] = Table(self._txn, SNAPSHOTS, None)
+        return list(names._scan(SCAN_KEYS, RANGE_FROM, b"\1", None, None, UNLIMITED))
 
     # ---- maintenance
 

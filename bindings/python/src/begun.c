@@ -4,7 +4,7 @@
  */
 #include "keelkv.h"
 
-/* (db, kind, flags, durability, wait_ms, write_memory): as TxnCore, which is made here. */
+/* (db, kind, flags, durability, wait_ms, write_memory, snapshot, commit, time): as TxnCore, which is made here. */
 static int transaction_init(Entries *self, PyObject *args, PyObject *Py_UNUSED(kwds))
 {
     Database *db;

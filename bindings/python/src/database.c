@@ -137,6 +137,36 @@ static PyObject *database_closed(Database *self, void *Py_UNUSED(closure))
 
 /* ---- commits ---- */
 
+static PyObject *database_reclaim(Database *self, PyObject *Py_UNUSED(ignored))
+{
+    kv_db *handle = open_handle(self);
+    uint64_t freed = 0;
+    kv_status status;
+
+    if (handle == NULL)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    status = kv_reclaim(handle, &freed);
+    Py_END_ALLOW_THREADS
+    return status != KV_OK ? keelkv_raise(status, self->path) : PyLong_FromUnsignedLongLong(freed);
+}
+
+static PyObject *database_snapshot_cost(Database *self, PyObject *args)
+{
+    kv_db *handle = open_handle(self);
+    const char *first, *last;
+    Py_ssize_t first_len, last_len;
+    uint64_t pages = 0;
+    kv_status status;
+
+    if (handle == NULL || !PyArg_ParseTuple(args, "y#y#", &first, &first_len, &last, &last_len))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    status = kv_snapshot_cost(handle, first, (size_t)first_len, last, (size_t)last_len, &pages);
+    Py_END_ALLOW_THREADS
+    return status != KV_OK ? keelkv_raise(status, self->path) : PyLong_FromUnsignedLongLong(pages);
+}
+
 static PyObject *database_sync(Database *self, PyObject *Py_UNUSED(ignored))
 {
     kv_db *handle = open_handle(self);
@@ -405,6 +435,14 @@ static PyObject *database_check(Database *self, PyObject *const *args, Py_ssize_
     return keelkv_check(handle, NULL, self->path, args);
 }
 
+static PyObject *database_compact(Database *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    kv_db *handle = open_handle(self);
+    if (handle == NULL || keelkv_arity("_compact", nargs, 3, 3) < 0)
+        return NULL;
+    return keelkv_compact(handle, self->path, args);
+}
+
 static PyObject *database_backup(Database *self, PyObject *const *args, Py_ssize_t nargs)
 {
     kv_db *handle = open_handle(self);
@@ -418,6 +456,8 @@ static PyMethodDef database_methods[] = {
     {"_close", (PyCFunction)database_close, METH_NOARGS, NULL},
     {"_interrupt", (PyCFunction)database_interrupt, METH_NOARGS, NULL},
     {"_sync", (PyCFunction)database_sync, METH_NOARGS, NULL},
+    {"_reclaim", (PyCFunction)database_reclaim, METH_NOARGS, NULL},
+    {"_snapshot_cost", (PyCFunction)database_snapshot_cost, METH_VARARGS, NULL},
     {"_newest", (PyCFunction)database_newest, METH_NOARGS, NULL},
     {"_wait_durable", (PyCFunction)database_wait_durable, METH_VARARGS, NULL},
     {"_wait_commit", (PyCFunction)database_wait_commit, METH_VARARGS, NULL},
@@ -428,6 +468,7 @@ static PyMethodDef database_methods[] = {
     {"_identity", (PyCFunction)database_identity, METH_NOARGS, NULL},
     {"_reader_at", (PyCFunction)database_reader_at, METH_O, NULL},
     {"_check", (PyCFunction)(void (*)(void))database_check, METH_FASTCALL, NULL},
+    {"_compact", (PyCFunction)(void (*)(void))database_compact, METH_FASTCALL, NULL},
     {"_backup", (PyCFunction)(void (*)(void))database_backup, METH_FASTCALL, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
     {NULL, NULL, 0, NULL},

@@ -21,6 +21,9 @@ const Figure keelkv_db_stat_figures[] = {
     FIGURE(kv_db_stat, writer),
     FIGURE(kv_db_stat, dead_pages_known),
     FIGURE(kv_db_stat, writer_ms),
+    FIGURE(kv_db_stat, parked_pages),
+    FIGURE(kv_db_stat, announced_pages),
+    FIGURE(kv_db_stat, announced_pages_used),
     NO_MORE,
 };
 
@@ -63,6 +66,20 @@ const Figure keelkv_check_figures[] = {
     FIGURE(kv_check_report, dead_pages),
     FIGURE(kv_check_report, lost_slots),
     FIGURE(kv_check_report, unaccounted_pages),
+    FIGURE(kv_check_report, parked_pages),
+    FIGURE(kv_check_report, snapshots),
+    NO_MORE,
+};
+
+const Figure keelkv_compact_figures[] = {
+    FIGURE(kv_compact_report, pages_before),
+    FIGURE(kv_compact_report, pages_after),
+    FIGURE(kv_compact_report, moved_pages),
+    FIGURE(kv_compact_report, cut_bytes),
+    FIGURE(kv_compact_report, punched_bytes),
+    FIGURE(kv_compact_report, pending_pages),
+    FIGURE(kv_compact_report, parked_pages),
+    FIGURE(kv_compact_report, held_commit),
     NO_MORE,
 };
 

@@ -83,6 +83,14 @@ PyObject *keelkv_raise_key(PyObject *key);
 /* Raises BadHandleError with a text of our own. Returns NULL. */
 PyObject *keelkv_raise_closed(const char *what);
 
+/* ---- changes.c ---- */
+
+/* Methods of a transaction: (before, table, flags, from, to, prefix), and (before, table) for the last one. */
+PyObject *keelkv_txn_diff(Txn *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *keelkv_txn_snapshot_ranges(Txn *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *keelkv_txn_diff_count(Txn *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *keelkv_txn_same(Txn *self, PyObject *args);
+
 /* ---- figures.c ---- */
 
 /* A field of a struct of figures, in a table that one without a name ends. */
@@ -92,7 +100,7 @@ typedef struct Figure {
     size_t size;
 } Figure;
 extern const Figure keelkv_db_stat_figures[], keelkv_reader_figures[], keelkv_table_stat_figures[],
-    keelkv_txn_stat_figures[], keelkv_check_figures[], keelkv_salvage_figures[];
+    keelkv_txn_stat_figures[], keelkv_check_figures[], keelkv_compact_figures[], keelkv_salvage_figures[];
 /* The values of a struct as a tuple. */
 PyObject *keelkv_figures(const void *object, const Figure *figures);
 /* The names of the figures of each struct: a dict of tuples. */
@@ -170,6 +178,7 @@ PyObject *keelkv_put_many(Entries *entries, PyObject *const *args);
 /* ---- maintenance.c: methods of databases and transactions ---- */
 
 PyObject *keelkv_check(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args);
+PyObject *keelkv_compact(kv_db *db, PyObject *path, PyObject *const *args);
 PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *const *args);
 PyObject *keelkv_backup_stream(kv_txn *txn, PyObject *path, PyObject *const *args);
 PyObject *keelkv_salvage(PyObject *module, PyObject *const *args, Py_ssize_t nargs);

@@ -1,4 +1,7 @@
-/* maintenance.c: checks, backups and salvage, which run without the GIL and take it back for their callbacks. */
+/*
+ * maintenance.c: checks, backups, compaction and salvage, which run without the GIL and take it back for their
+ * callbacks.
+ */
 #include "keelkv.h"
 
 #include <errno.h>
@@ -100,6 +103,28 @@ PyObject *keelkv_check(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *
     if (status != KV_OK && !(status == KV_CORRUPT && r.faults > 0))
         return keelkv_raise(status, path);
     return keelkv_figures(&r, keelkv_check_figures);
+}
+
+/* (stay, punch, progress) -> the figures of the report */
+PyObject *keelkv_compact(kv_db *db, PyObject *path, PyObject *const *args)
+{
+    Job job = {NULL, callable(args[2]), NULL, NULL};
+    kv_compact_options options = KV_COMPACT_OPTIONS_INIT;
+    kv_compact_report r = KV_COMPACT_REPORT_INIT;
+    kv_status status;
+
+    if (keelkv_u32(args[0], &options.stay) < 0 || keelkv_u32(args[1], &options.punch) < 0)
+        return NULL;
+    options.progress = on_progress;
+    options.ctx = &job;
+    job.thread = PyEval_SaveThread();
+    status = kv_compact(db, &options, &r);
+    PyEval_RestoreThread(job.thread);
+    if (PyErr_Occurred())
+        return NULL;
+    if (status != KV_OK)
+        return keelkv_raise(status, path);
+    return keelkv_figures(&r, keelkv_compact_figures);
 }
 
 /* (target, flags, progress, name of the target) */

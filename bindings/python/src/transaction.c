@@ -76,13 +76,15 @@ static int txn_init(Txn *self, PyObject *args, PyObject *Py_UNUSED(kwds))
     kv_txn_options options = KV_TXN_OPTIONS_INIT;
     unsigned int kind, flags = 0, durability = 0;
     long long wait_ms = -1;
-    unsigned long long write_memory = 0;
+    unsigned long long write_memory = 0, commit = 0, time = 0;
+    const char *snapshot = NULL;
+    Py_ssize_t snapshot_len = 0;
     Database *db;
     kv_txn *handle = NULL;
     kv_status status;
 
-    if (!PyArg_ParseTuple(args, "O!I|IILK", keelkv_database_type, &db, &kind, &flags, &durability, &wait_ms,
-            &write_memory))
+    if (!PyArg_ParseTuple(args, "O!I|IILKz#KK", keelkv_database_type, &db, &kind, &flags, &durability, &wait_ms,
+            &write_memory, &snapshot, &snapshot_len, &commit, &time))
         return -1;
     if (self->db != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "this transaction was begun already; begin another one");
@@ -96,6 +98,10 @@ static int txn_init(Txn *self, PyObject *args, PyObject *Py_UNUSED(kwds))
     options.durability = durability;
     options.wait_ms = wait_ms;
     options.write_memory = write_memory;
+    options.snapshot.data = snapshot;
+    options.snapshot.len = (size_t)snapshot_len;
+    options.commit = commit;
+    options.time = time;
     self->db = (Database *)Py_NewRef((PyObject *)db);
     if (kind == KV_WRITE) {
         if (keelkv_begin_write(db->handle, &options, &handle, &status) < 0)
@@ -332,6 +338,170 @@ static PyObject *txn_stat_table(Txn *self, PyObject *args)
     return keelkv_figures(&s, keelkv_table_stat_figures);
 }
 
+/* ---- snapshots ---- */
+
+static PyObject *txn_snapshot_create(Txn *self, PyObject *args)
+{
+    kv_snapshot_options options = KV_SNAPSHOT_OPTIONS_INIT;
+    const char *name, *note;
+    Py_ssize_t len, note_len;
+    unsigned int flags;
+    kv_txn *handle;
+    kv_status status;
+
+    if (!PyArg_ParseTuple(args, "y#Iy#", &name, &len, &flags, &note, &note_len) ||
+        (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    options.flags = flags;
+    options.note.data = note;
+    options.note.len = (size_t)note_len;
+    Py_BEGIN_ALLOW_THREADS /* of a read transaction, it waits for a writer and for the disk */
+    status = kv_snapshot_create(handle, name, (size_t)len, &options);
+    Py_END_ALLOW_THREADS
+    return none_or_error(self, status);
+}
+
+static PyObject *txn_snapshot_rename(Txn *self, PyObject *args)
+{
+    const char *name, *to;
+    Py_ssize_t len, to_len;
+    kv_txn *handle;
+
+    if (!PyArg_ParseTuple(args, "y#y#", &name, &len, &to, &to_len) || (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    return none_or_error(self, kv_snapshot_rename(handle, name, (size_t)len, to, (size_t)to_len));
+}
+
+static PyObject *txn_snapshot_drop(Txn *self, PyObject *args)
+{
+    const char *name;
+    Py_ssize_t len;
+    kv_txn *handle;
+
+    if (!PyArg_ParseTuple(args, "y#", &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    return none_or_error(self, kv_snapshot_drop(handle, name, (size_t)len));
+}
+
+static PyObject *txn_snapshot_keep(Txn *self, PyObject *args)
+{
+    const char *name;
+    Py_ssize_t len;
+    unsigned int keep;
+    kv_txn *handle;
+
+    if (!PyArg_ParseTuple(args, "y#I", &name, &len, &keep) || (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    return none_or_error(self, kv_snapshot_keep(handle, name, (size_t)len, keep));
+}
+
+static PyObject *txn_snapshot_release(Txn *self, PyObject *args)
+{
+    const char *name;
+    Py_ssize_t len;
+    kv_txn *handle;
+
+    if (!PyArg_ParseTuple(args, "y#", &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    return none_or_error(self, kv_snapshot_release(handle, name, (size_t)len));
+}
+
+/* (source, table): source is the transaction whose state is gone back to. */
+static PyObject *txn_revert(Txn *self, PyObject *args)
+{
+    unsigned long long table;
+    uint64_t changed = 0;
+    kv_txn *handle, *from;
+    kv_status status;
+    Txn *source;
+
+    if (!PyArg_ParseTuple(args, "O!K", keelkv_txn_type, &source, &table) ||
+        (handle = keelkv_txn_handle(self)) == NULL || (from = keelkv_txn_handle(source)) == NULL)
+        return NULL;
+    self->changes++;
+    Py_BEGIN_ALLOW_THREADS /* it may read and write much */
+    status = kv_revert(handle, from, table, &changed);
+    Py_END_ALLOW_THREADS
+    if (status != KV_OK)
+        return keelkv_raise(status, self->db->path);
+    return PyLong_FromUnsignedLongLong(changed);
+}
+
+/* The fields of kv_snapshot_stat, in their order. */
+static PyObject *txn_stat_snapshot(Txn *self, PyObject *args)
+{
+    kv_snapshot_stat s = KV_SNAPSHOT_STAT_INIT;
+    const char *name;
+    Py_ssize_t len;
+    kv_txn *handle;
+    kv_status status;
+
+    if (!PyArg_ParseTuple(args, "y#", &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    status = kv_stat_snapshot(handle, name, (size_t)len, &s);
+    if (status != KV_OK)
+        return keelkv_raise(status, self->db->path);
+    return Py_BuildValue("IKKy#KKNN", s.flags, (unsigned long long)s.commit, (unsigned long long)s.time,
+        (const char *)s.guid, (Py_ssize_t)sizeof s.guid, (unsigned long long)s.file_pages,
+        (unsigned long long)s.used_pages, keelkv_bytes(s.note), PyBool_FromLong(s.automatic != 0));
+}
+
+/* A retention from its numbers, in their order. */
+static int retention_of(PyObject *numbers, kv_retention *r)
+{
+    unsigned long long pages;
+
+    if (!PyArg_ParseTuple(numbers, "IIIIIIIK", &r->interval, &r->last, &r->hourly, &r->daily, &r->weekly, &r->monthly,
+            &r->yield_after, &pages))
+        return 0;
+    r->yield_pages = pages;
+    return 1;
+}
+
+static PyObject *txn_set_history(Txn *self, PyObject *numbers)
+{
+    kv_retention policy = KV_RETENTION_INIT;
+    kv_txn *handle;
+
+    if ((numbers != Py_None && !retention_of(numbers, &policy)) || (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    return none_or_error(self, kv_history(handle, numbers == Py_None ? NULL : &policy));
+}
+
+static PyObject *txn_history(Txn *self, PyObject *Py_UNUSED(ignored))
+{
+    kv_retention r = KV_RETENTION_INIT;
+    kv_txn *handle = keelkv_txn_handle(self);
+    kv_status status;
+
+    if (handle == NULL)
+        return NULL;
+    status = kv_stat_history(handle, &r);
+    if (status == KV_NOTFOUND)
+        Py_RETURN_NONE;
+    if (status != KV_OK)
+        return keelkv_raise(status, self->db->path);
+    return Py_BuildValue("IIIIIIIK", r.interval, r.last, r.hourly, r.daily, r.weekly, r.monthly, r.yield_after,
+        (unsigned long long)r.yield_pages);
+}
+
+static PyObject *txn_snapshot_thin(Txn *self, PyObject *args)
+{
+    kv_retention retention = KV_RETENTION_INIT;
+    const char *prefix;
+    Py_ssize_t len;
+    PyObject *numbers;
+    uint64_t dropped = 0;
+    kv_txn *handle;
+    kv_status status;
+
+    if (!PyArg_ParseTuple(args, "y#O!", &prefix, &len, &PyTuple_Type, &numbers) || !retention_of(numbers, &retention) ||
+        (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    status = kv_snapshot_thin(handle, prefix, (size_t)len, &retention, &dropped);
+    return status != KV_OK ? keelkv_raise(status, self->db->path) : PyLong_FromUnsignedLongLong(dropped);
+}
+
 /* ---- maintenance ---- */
 
 static PyObject *txn_check(Txn *self, PyObject *const *args, Py_ssize_t nargs)
@@ -384,6 +554,20 @@ static PyMethodDef txn_methods[] = {
     {"table_note", (PyCFunction)txn_table_note, METH_O, NULL},
     {"table_set_note", (PyCFunction)txn_table_set_note, METH_VARARGS, NULL},
     {"stat_table", (PyCFunction)txn_stat_table, METH_VARARGS, NULL},
+    {"snapshot_create", (PyCFunction)txn_snapshot_create, METH_VARARGS, NULL},
+    {"snapshot_rename", (PyCFunction)txn_snapshot_rename, METH_VARARGS, NULL},
+    {"snapshot_drop", (PyCFunction)txn_snapshot_drop, METH_VARARGS, NULL},
+    {"snapshot_keep", (PyCFunction)txn_snapshot_keep, METH_VARARGS, NULL},
+    {"snapshot_release", (PyCFunction)txn_snapshot_release, METH_VARARGS, NULL},
+    {"snapshot_ranges", (PyCFunction)(void (*)(void))keelkv_txn_snapshot_ranges, METH_FASTCALL, NULL},
+    {"revert", (PyCFunction)txn_revert, METH_VARARGS, NULL},
+    {"diff", (PyCFunction)(void (*)(void))keelkv_txn_diff, METH_FASTCALL, NULL},
+    {"diff_count", (PyCFunction)(void (*)(void))keelkv_txn_diff_count, METH_FASTCALL, NULL},
+    {"same", (PyCFunction)keelkv_txn_same, METH_VARARGS, NULL},
+    {"stat_snapshot", (PyCFunction)txn_stat_snapshot, METH_VARARGS, NULL},
+    {"set_history", (PyCFunction)txn_set_history, METH_O, NULL},
+    {"history", (PyCFunction)txn_history, METH_NOARGS, NULL},
+    {"snapshot_thin", (PyCFunction)txn_snapshot_thin, METH_VARARGS, NULL},
     {"check", (PyCFunction)(void (*)(void))txn_check, METH_FASTCALL, NULL},
     {"backup", (PyCFunction)(void (*)(void))txn_backup, METH_FASTCALL, NULL},
     {"backup_stream", (PyCFunction)(void (*)(void))txn_backup_stream, METH_FASTCALL, NULL},

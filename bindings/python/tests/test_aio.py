@@ -53,6 +53,47 @@ class Aio(Case):
 
         self.run_loop(main())
 
+    def test_snapshots(self):
+        async def main():
+            async with keelkv.aio.open(self.path) as db:
+                await db.put(b"a", b"before")
+                await db.create_snapshot("old", note=b"a note")
+                async with db.write() as t:
+                    await t.put(b"a", b"after")
+                    await t.create_snapshot("new", keep=True)
+                    self.assertEqual(await t.snapshots(), [b"new", b"old"])
+                    self.assertEqual((await t.stat_snapshot("old")).note, b"a note")
+                with db.read(snapshot="old") as s:
+                    self.assertEqual(s[b"a"], b"before")
+                    async with db.write() as t:
+                        self.assertEqual(await t.revert(s), 1)
+                self.assertEqual(await db.get(b"a"), b"before")
+                self.assertEqual(await db.snapshots(), [b"new", b"old"])
+                self.assertIsInstance(await db.snapshot_cost("new"), int)
+                async with db.write() as t:
+                    await t.set_history(keelkv.Retention(interval=9, last=1))
+                    self.assertEqual((await t.history()).interval, 9)
+                    await t.set_history(None)
+                    self.assertEqual(await t.thin_snapshots("none", keelkv.Retention(last=1)), 0)
+                async with db.write() as t:
+                    with self.assertRaises(keelkv.InvalidError):
+                        await t.drop_snapshot("new")
+                    await t.keep_snapshot("new", False)
+                    await t.rename_snapshot("old", "new")
+                    await t.drop_snapshot("new")
+                    with self.assertRaisesRegex(keelkv.DeadlockError, "^this task has a write transaction open"):
+                        await db.reclaim()
+                    with self.assertRaisesRegex(keelkv.DeadlockError, "^this task has a write transaction open"):
+                        await db.compact()
+                self.assertEqual((await db.compact(stay=True)).held_commit, 0)
+                self.assertEqual(await db.snapshots(), [])
+                self.assertIsInstance(await db.reclaim(), int)
+                with self.assertRaises(keelkv.ExistsError):
+                    await db.create_snapshot("twice")
+                    await db.create_snapshot("twice")
+
+        self.run_loop(main())
+
     def test_tasks_take_turns(self):
         async def main():
             async with keelkv.aio.open(self.path, durability="lazy") as db:

@@ -19,6 +19,7 @@ class Maintenance(Case):
         self.assertEqual(stat.page_size, 4096)
         self.assertEqual(stat.visible, db.visible)
         self.assertEqual(stat.readers, 0)
+        self.assertLessEqual(stat.announced_pages_used, stat.announced_pages)
         identity = db.identity()
         self.assertEqual(identity.path, os.path.realpath(self.path))
         self.assertEqual(len(identity.uuid), 16)
@@ -56,7 +57,7 @@ class Maintenance(Case):
             raise ZeroDivisionError("in a callback")
 
         for job in (lambda p: db.check(progress=p), lambda p: db.backup(copy, progress=p),
-                    lambda p: db.read().backup(copy, progress=p), lambda p: db.read().check(progress=p)):
+                    lambda p: db.compact(progress=p), lambda p: db.read().backup(copy, progress=p), lambda p: db.read().check(progress=p)):
             with self.assertRaisesRegex(ZeroDivisionError, "in a callback"):
                 job(fail)
             with self.assertRaises(keelkv.CancelledError):
@@ -86,6 +87,33 @@ class Maintenance(Case):
         db.backup(os.fsencode(self.directory / "c.kv"), compact=True)
         with self.open(self.directory / "c.kv") as other:
             self.assertEqual(other, db)
+
+    def test_compact(self):
+        db = self.open()
+        with db.write() as t:
+            t.table("large", create=True).update((b"%06d" % i, b"v" * 200) for i in range(20_000))
+        with db.write() as t:
+            t.table("small", create=True).update((b"%06d" % i, b"v" * 200) for i in range(1000))
+        with db.write() as t:
+            t.table("large").drop()
+        db.sync()
+        first, calls = self.path.stat().st_size, []
+        report = db.compact(stay=True, punch=True)
+        self.assertIsInstance(report, keelkv.CompactReport)
+        self.assertEqual(report.moved_pages, 0)
+        self.assertGreater(report.punched_bytes, 1 << 20)
+        with db.read() as reader:
+            report = db.compact(progress=lambda done, total: calls.append((done, total)))
+            self.assertEqual(report.held_commit, reader.commit_id)
+            self.assertGreater(report.moved_pages, 30)
+        self.assertEqual(calls[-1][0], calls[-1][1])
+        before = self.path.stat().st_size
+        report = db.compact()
+        self.assertEqual((report.held_commit, report.cut_bytes), (0, before - self.path.stat().st_size))
+        self.assertLess(self.path.stat().st_size, first // 3)
+        self.assertTrue(db.check(space=True).ok)
+        with db.write(), self.assertRaises(keelkv.DeadlockError):
+            db.compact()
 
     def test_check_below_a_damaged_branch(self):
         with self.open() as db:

@@ -71,6 +71,12 @@ async def asynchronous() -> None:
         async with db.write(nowait=True, write_memory=1 << 20) as t:
             assert_type(await t.get(b"a", b""), bytes)
             assert_type(await t.put_many([(b"a", b"1")]), int)
+            assert_type(await t.stat_snapshot("old"), keelkv.SnapshotStat)
+            await t.create_snapshot("new", note="text")  # type: ignore[arg-type]
+        assert_type(await db.snapshots(), List[bytes])
+        assert_type(await db.reclaim(), int)
+        assert_type(await db.compact(punch=True), keelkv.CompactReport)
+        assert_type(await db.snapshot_cost("a", "b"), int)
     async with keelkv.aio.open("a.kv", key=str, value=json) as db2:
         assert_type(db2, "keelkv.aio.AsyncDatabase[str, Any]")
 

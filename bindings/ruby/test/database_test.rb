@@ -197,6 +197,7 @@ class OpenTest < DatabaseTest
       refute_equal db.identity[:uuid], KV.open("copy.kv", &:identity)[:uuid]
       assert_equal 1, db.identity[:format_version]
       assert_operator db.stat[:pages], :>, 40
+      assert_operator db.stat[:announced_pages_used], :<=, db.stat[:announced_pages]
     end
   end
 

@@ -70,15 +70,43 @@ module KV
 
     # Yields a Snapshot of the newest commit, closes it when the block ends, and returns what the block returned.
     # Without a block, the Snapshot is returned, which is to be closed.
-    def snapshot
+    #
+    # With a +name+, it is that of the state that Named#create_snapshot gave this name. +commit+ and +time+ (a Time, or
+    # nanoseconds since 1970) find the newest state up to them, of those that are kept: the newest one, and those that
+    # have names. KV::NotFound is raised if there is none.
+    def snapshot(name = nil, commit: 0, time: 0)
       snapshot = nil
       kept = false
-      begin_native(Native::READ, nil) { |pointer| snapshot = Snapshot.new(self, pointer) }
+      options, memory = snapshot_options(name, commit, time)
+      begin_native(Native::READ, options) { |pointer| snapshot = Snapshot.new(self, pointer) }
+      memory&.free
       result = block_given? ? yield(snapshot) : snapshot
       kept = !block_given?
       result
     ensure
       snapshot&.close unless kept
+    end
+
+    # The names of all snapshots that have one, in order.
+    def snapshots
+      snapshot(&:snapshots)
+    end
+
+    # How many pages come free if a snapshot is dropped. With two names, these two and all of commits between theirs
+    # are meant.
+    def snapshot_cost(first, last = first)
+      memory = FFI::MemoryPointer.new(:uint64)
+      first, last = [first, last].map { |name| Bounds.bytes(name).dup } # nobody changes them while the call waits
+      ok(Native.kv_snapshot_cost(self, first, first.bytesize, last, last.bytesize, memory))
+      memory.read_uint64
+    end
+
+    # Gives back at once what dropped snapshots alone had, and returns how many pages that are. Without it, later
+    # commits do so, a part each.
+    def reclaim
+      memory = FFI::MemoryPointer.new(:uint64)
+      ok(Native.kv_reclaim(self, memory))
+      memory.read_uint64
     end
 
     # Makes every commit durable that was made before the call.
@@ -128,6 +156,23 @@ module KV
     # As Snapshot#check, with the newest commit.
     def check(**options, &on_fault)
       snapshot { |snapshot| snapshot.check(**options, &on_fault) }
+    end
+
+    # Makes the file smaller while others use it: moves what lives at its end, cuts it, and returns a Hash of what was
+    # done and what was in the way. With +stay+ no page moves, and only what is free at the end is cut off; with +punch+
+    # the room of free runs inside the file is given back as well. The block is called with the pages that are done and
+    # their number. For a small copy in another file, see #backup.
+    def compact(stay: false, punch: false, &progress)
+      report = Native::CompactReport.new_sized
+      how = Native::CompactOptions.new_sized
+      how[:stay] = stay ? 1 : 0
+      how[:punch] = punch ? 1 : 0
+      Job.run(progress: progress) do |options|
+        how[:progress] = options[:progress]
+        ok(Native.kv_compact(self, how, report))
+      end
+      hash = report.to_hash
+      hash.merge(held_commit: hash[:held_commit].zero? ? nil : hash[:held_commit])
     end
 
     # As Snapshot#backup, with the newest commit.
@@ -264,6 +309,17 @@ module KV
       choices.fetch(given) do
         raise ArgumentError, "#{name}: #{given.inspect} is none of #{choices.keys.compact.map(&:inspect).join(', ')}"
       end
+    end
+
+    # Options for an earlier state, and memory to be kept until the call is over; nil for the newest.
+    def snapshot_options(name, commit, time)
+      time = (time.to_i * 1_000_000_000) + time.nsec if time.is_a?(Time)
+      return if name.nil? && commit.zero? && time.zero?
+
+      options = Native::TxnOptions.new_sized
+      options[:commit] = commit
+      options[:time] = time
+      [options, name && options[:snapshot].write(Bounds.bytes(name))]
     end
 
     def txn_options(durability)

@@ -39,6 +39,7 @@ module KV
     NONE = (1 << 64) - 1
     MAIN = 0
     TABLES = 1
+    SNAPSHOTS = 2
 
     DURABILITIES = { nil => 0, full: 64, lazy: 65 }.freeze
     FAULTS = { unreadable: 80, contradiction: 81 }.freeze
@@ -66,10 +67,16 @@ module KV
     JOB_COMPACT = 0x8000000
     JOB_OVERWRITE = 0x10000000
 
+    SNAPSHOT_REPLACE = 0x20000000
+    SNAPSHOT_KEEP = 0x40000000
+    SNAPSHOT_MARK = 0x80000000
+    SNAPSHOT_YIELD = 0x80
+
     callback :reader_fn, %i[pointer pointer], :void
     callback :progress_fn, %i[pointer uint64 uint64], :int32
     callback :fault_fn, %i[pointer pointer], :int32
     callback :write_fn, %i[pointer pointer size_t], :int32
+    callback :range_fn, %i[pointer pointer], :int32
 
     # Short calls, which keep other Ruby threads waiting: they take microseconds unless pages come from the disk.
     SHORT = {
@@ -83,6 +90,18 @@ module KV
       kv_table_name: %i[pointer uint64 pointer],
       kv_table_note: %i[pointer uint64 pointer],
       kv_table_set_note: %i[pointer uint64 pointer size_t],
+      kv_diff_open: %i[pointer pointer uint64 pointer pointer],
+      kv_diff_next: %i[pointer pointer],
+      kv_same: %i[pointer pointer uint64 pointer],
+      kv_snapshot_rename: %i[pointer pointer size_t pointer size_t],
+      kv_snapshot_drop: %i[pointer pointer size_t],
+      kv_snapshot_keep: %i[pointer pointer size_t uint32],
+      kv_snapshot_release: %i[pointer pointer size_t],
+      kv_snapshot_ranges: %i[pointer pointer size_t uint64 pointer range_fn pointer],
+      kv_history: %i[pointer pointer],
+      kv_stat_history: %i[pointer pointer],
+      kv_snapshot_thin: %i[pointer pointer size_t pointer pointer],
+      kv_stat_snapshot: %i[pointer pointer size_t pointer],
       kv_get: %i[pointer uint64 pointer size_t pointer],
       kv_put: %i[pointer uint64 pointer size_t pointer size_t uint32],
       kv_insert: %i[pointer uint64 pointer size_t pointer size_t pointer],
@@ -122,6 +141,11 @@ module KV
       kv_open: %i[string pointer pointer],
       kv_close: %i[pointer],
       kv_sync: %i[pointer],
+      kv_reclaim: %i[pointer pointer],
+      kv_diff_count: %i[pointer pointer uint64 pointer pointer],
+      kv_revert: %i[pointer pointer uint64 pointer],
+      kv_snapshot_cost: %i[pointer pointer size_t pointer size_t pointer],
+      kv_snapshot_create: %i[pointer pointer size_t pointer],
       kv_txn_begin: %i[pointer uint32 pointer pointer],
       kv_txn_commit: %i[pointer pointer],
       kv_txn_commit_async: %i[pointer pointer],
@@ -137,6 +161,7 @@ module KV
       kv_value_read: %i[pointer uint64 pointer size_t uint64 pointer size_t pointer],
       kv_writer_finish: %i[pointer],
       kv_check: %i[pointer pointer fault_fn pointer pointer],
+      kv_compact: %i[pointer pointer pointer],
       kv_backup: %i[pointer string pointer],
       kv_backup_stream: %i[pointer write_fn pointer pointer],
       kv_salvage: %i[string string pointer fault_fn pointer pointer],
@@ -147,6 +172,7 @@ module KV
     attach_function :kv_interrupt, %i[pointer], :void
     attach_function :kv_txn_abort, %i[pointer], :void, blocking: true
     attach_function :kv_cursor_close, %i[pointer], :void
+    attach_function :kv_diff_close, %i[pointer], :void
     attach_function :kv_writer_close, %i[pointer], :void
     attach_function :kv_status_name, %i[int32], :string
     attach_function :kv_strerror, %i[int32], :string

@@ -6,6 +6,8 @@ module KV
   class Snapshot
     include Collection
     include Tables
+    include Named
+    include Differences
 
     # The database that it belongs to.
     attr_reader :database

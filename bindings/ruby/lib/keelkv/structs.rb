@@ -31,6 +31,15 @@ module KV
         data = self[:data]
         data.null? ? nil : data.get_bytes(0, self[:len])
       end
+
+      # Makes it the bytes of a string, in memory that is returned, and that the caller keeps.
+      def write(bytes)
+        memory = FFI::MemoryPointer.new(:uint8, bytes.bytesize + 1)
+        memory.put_bytes(0, bytes)
+        self[:data] = memory
+        self[:len] = bytes.bytesize
+        memory
+      end
     end
 
     class Range < FFI::Struct
@@ -54,7 +63,29 @@ module KV
 
     class TxnOptions < SizedStruct
       layout :struct_size, :uint32, :flags, :uint32, :durability, :uint32, :reserved, :uint32, :wait_ms, :int64,
-             :write_memory, :uint64
+             :write_memory, :uint64, :snapshot, Slice, :commit, :uint64, :time, :uint64
+    end
+
+    class SnapshotOptions < SizedStruct
+      layout :struct_size, :uint32, :flags, :uint32, :note, Slice
+    end
+
+    class SnapshotStat < SizedStruct
+      layout :struct_size, :uint32, :flags, :uint32, :commit, :uint64, :time, :uint64, :guid, [:uint8, 16],
+             :file_pages, :uint64, :used_pages, :uint64, :note, Slice, :automatic, :uint32, :reserved, :uint32
+    end
+
+    class Retention < SizedStruct
+      layout :struct_size, :uint32, :interval, :uint32, :last, :uint32, :hourly, :uint32, :daily, :uint32,
+             :weekly, :uint32, :monthly, :uint32, :yield_after, :uint32, :yield_pages, :uint64
+    end
+
+    class Change < SizedStruct
+      layout :struct_size, :uint32, :kind, :uint32, :key, Slice, :before, Slice, :after, Slice
+    end
+
+    class DiffCounts < SizedStruct
+      layout :struct_size, :uint32, :reserved, :uint32, :added, :uint64, :removed, :uint64, :changed, :uint64
     end
 
     class TableOptions < SizedStruct
@@ -83,7 +114,18 @@ module KV
     class CheckReport < SizedStruct
       layout :struct_size, :uint32, :lost_slots, :uint32, :commit, :uint64, :tables, :uint64, :entries, :uint64,
              :pages, :uint64, :tree_pages, :uint64, :overflow_pages, :uint64, :dead_pages, :uint64, :faults, :uint64,
-             :unaccounted_pages, :uint64
+             :unaccounted_pages, :uint64, :parked_pages, :uint64, :snapshots, :uint64
+    end
+
+    class CompactOptions < SizedStruct
+      layout :struct_size, :uint32, :stay, :uint32, :punch, :uint32, :reserved, :uint32, :progress, :progress_fn,
+             :ctx, :pointer
+    end
+
+    class CompactReport < SizedStruct
+      layout :struct_size, :uint32, :reserved, :uint32, :pages_before, :uint64, :pages_after, :uint64,
+             :moved_pages, :uint64, :cut_bytes, :uint64, :punched_bytes, :uint64, :pending_pages, :uint64,
+             :parked_pages, :uint64, :held_commit, :uint64
     end
 
     class SalvageReport < SizedStruct
@@ -96,7 +138,8 @@ module KV
       layout :struct_size, :uint32, :page_size, :uint32, :pages, :uint64, :free_pages, :uint64,
              :pending_pages, :uint64, :visible, :uint64, :durable, :uint64, :oldest, :uint64, :readers, :uint32,
              :discarded, :uint32, :opened_commit, :uint64, :opening_ns, :uint64, :closed_properly, :uint32,
-             :lost_slots, :uint32, :writer, :uint32, :dead_pages_known, :uint32, :writer_ms, :uint64
+             :lost_slots, :uint32, :writer, :uint32, :dead_pages_known, :uint32, :writer_ms, :uint64,
+             :parked_pages, :uint64, :announced_pages, :uint64, :announced_pages_used, :uint64
     end
 
     class Identity < SizedStruct

@@ -18,7 +18,23 @@ module KV
     # Ends it and undoes what it wrote. Nothing happens if it has ended.
     alias abort close
 
+    # Makes everything what a KV::Snapshot sees: <tt>db.snapshot("old") { |old| t.revert(old) }</tt>. With a table, a
+    # KV::Table or its name in +before+ or, if there is none, here, it makes that alone what it was, with its name and
+    # note: it comes back if it was dropped since, and is dropped if +before+ has none. The keys that differ are put and
+    # deleted in this transaction, which takes as long as the changes that it takes back; their number is returned.
+    # Snapshots stay.
+    def revert(before, table = nil)
+      number = table.nil? ? Native::NONE : number_then_or_now(before, table)
+      number_from { |memory| Native.kv_revert(self, before, number, memory) }
+    end
+
     private
+
+    def number_then_or_now(before, table)
+      return table.number if table.respond_to?(:number)
+
+      (before.table?(table) ? before : self).table(table).number
+    end
 
     def after_end
       "this transaction has ended; begin another one with db.transaction"
