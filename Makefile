@@ -73,7 +73,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi check-api api lint dist test-dist bench bench-all micro count install uninstall check-places clean deb deb-copyright test-deb FORCE
+  power-cut full-disk fault-kernel differences sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi check-api api lint dist test-dist bench bench-all micro count install uninstall check-places clean deb deb-copyright test-deb FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND) $(MANUALS) ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
@@ -255,7 +255,7 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 	@sed -n 's/^KV_API.*[ *]\(kv_[a-z0-9_]*\)(.*/\1/p' $(HEADER) | LC_ALL=C sort > $(B)/header.sym
 	@diff $(B)/map.sym $(B)/header.sym || { echo "$(MAP) and $(HEADER) differ"; exit 1; }
 	@diff $(B)/versions.sym $(B)/so.sym || { echo "$(MAP) and libkv.so differ"; exit 1; }
-	@! grep -E '^KV_API kv_status (kv_(db_)?(put|insert|replace|reserve|delete|take|write)|kv_cursor_(put|delete)|kv_table_(create|rename|clear|drop|set))' \
+	@! grep -E '^KV_API kv_status (kv_(db_)?(put|insert|replace|reserve|delete|take|write)|kv_cursor_(put|delete)|kv_table_(create|rename|clear|drop|set)|kv_snapshot_|kv_history|kv_revert|kv_reclaim|kv_compact)' \
 	  $(HEADER) || { echo "calls that write have #[must_use] in capi/, which is KV_MUST_CHECK"; exit 1; }
 	@echo "ok: $$(wc -l < $(B)/map.sym) symbols"
 
@@ -288,7 +288,10 @@ isolation:                           ## 8 processes with 2 threads each on one f
 
 files: all                           ## links, renamed, foreign and copied files, descriptors, permissions, limits
 	@$(TRIAL) files "--test files --test copies --test opening --test surroundings --test limits --test mounts \
-	  --test while_opening -- --nocapture"
+	  --test file_limits --test while_opening -- --nocapture"
+
+differences:                         ## differences of states against those of maps, in 10,000 random histories
+	@KV_DIFFERENCES=$${KV_DIFFERENCES:-10000} $(TRIAL) differences "--test difference -- --nocapture"
 
 models:                              ## orders of accesses to the shared words, tried by a scheduler
 	@CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
@@ -330,9 +333,9 @@ soak: all                            ## all of these SOAK (10) times as large, w
 	  KV_ALLOCATIONS=$$((150 * $(SOAK))) KV_ROT_BYTES=$(SOAK)0000000 KV_ROT_RUNS=$(SOAK)000 \
 	  KV_FUZZ_SECONDS=$$((60 * $(SOAK))) KV_KILLS=$(SOAK)000 KV_WRITE_LOCKS=$$((20 * $(SOAK))) \
 	  KV_ISOLATION_SECONDS=$$((60 * $(SOAK))) KV_MODEL_SCHEDULES=$$((3000 * $(SOAK))) \
-	  KV_SEVERAL=$(SOAK)00 KV_IMAGES=$(SOAK)0000 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 \
+	  KV_SEVERAL=$(SOAK)00 KV_DIFFERENCES=$(SOAK)0000 KV_IMAGES=$(SOAK)0000 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 \
 	  KV_REFUSALS=$$((30 * $(SOAK))) SANITIZE="address thread inside" \
-	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models images sanitize power-cut full-disk memory \
+	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation differences models images sanitize power-cut full-disk memory \
 	      test-reproducible || exit 1; \
 	  $(MAKE) --no-print-directory test-targets ALL=1 || exit 1; done
 

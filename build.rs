@@ -27,8 +27,10 @@ mod header {
         ("kv_entries", "Entries"),
         ("kv_cursors", "Cursors and counting"),
         ("kv_batches", "Batches"),
+        ("kv_differences", "Differences"),
         ("kv_values", "Long values"),
         ("kv_retained", "Retained values"),
+        ("kv_snapshots", "Snapshots"),
         ("kv_maintenance", "Maintenance"),
         ("kv_statistics", "Statistics"),
     ];

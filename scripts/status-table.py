@@ -15,6 +15,8 @@ CONDITIONS = {
     ("kv_put", "with KV_NO_OVERWRITE"): {"KV_NOTFOUND", "KV_ORDER"},
     ("kv_txn_begin", "with KV_READ"): {
         "KV_BUSY", "KV_CANCELLED", "KV_DEADLOCK", "KV_READ_ONLY", "KV_NO_LOCKS", "KV_NO_SPACE",
+        # Those who say so begin on the newest commit.
+        "KV_NOTFOUND", "KV_TOO_BIG",
     },
     ("kv_txn_begin", "with KV_WRITE"): set(),
 }

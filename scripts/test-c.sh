@@ -61,7 +61,7 @@ run "kv.hpp calls every function of kv.h" alone sh -c '
     sh "$root/include"
 
 # shellcheck disable=SC2086
-for example in "$B"/examples/0*; do
+for example in "$B"/examples/[0-9]*; do
     run "example $(basename "$example")" alone $RUN "$example"
 done
 printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$RUN" "$B/examples/kvfiles" >"$work/kvfiles" && chmod +x "$work/kvfiles"
