@@ -416,6 +416,40 @@ fn others_read_and_write_meanwhile() {
 }
 
 #[test]
+fn records_at_the_end_of_the_file_do_not_keep_it() {
+    let (_dir, path, db) = database();
+    let count = 30_000;
+    let table = fill(&db, b"table", count);
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in (0..count).filter(|n| n % 10 > 0) {
+        assert!(txn.delete(table, &key(n)).expect("delete"));
+    }
+    txn.commit().expect("commit");
+    compact(&db);
+    let most = bytes(&path) * 5 / 4;
+    // Readers see all that dies, so the file grows. What the commits say of their pages goes to an extent of its own
+    // now and then: in one of these rounds with the last commit, so that it is the last thing in the file.
+    for commits in 180..210 {
+        let mut seen = Vec::new();
+        for n in 0..commits {
+            seen.push(db.begin_read().expect("read"));
+            let lazy = WriteOptions {
+                durability: Some(Durability::Lazy),
+                ..WriteOptions::default()
+            };
+            let mut txn = db.begin_write(lazy).expect("begin");
+            let key = key(n * 7919 % count / 10 * 10);
+            txn.put(table, &key, &[n as u8; 180], PutMode::Set).expect("put");
+            txn.commit().expect("commit");
+        }
+        drop(seen);
+        let report = compact(&db);
+        assert!(report.held.is_none() && bytes(&path) < most, "{commits}: {report:?}");
+    }
+    is_whole(&db);
+}
+
+#[test]
 fn a_snapshot_knows_how_long_the_file_is_that_its_own_commit_makes_shorter() {
     let dir = TempDir::new("compact");
     let db = Db::open(&dir.file("a.kv"), &options()).expect("open");

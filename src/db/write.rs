@@ -246,13 +246,14 @@ impl WriteTxn {
         self.finish(false)
     }
 
-    /// Makes this transaction one that leaves out the free pages at the end of the file. Returns whether there are any.
+    /// Makes this transaction one that leaves out the free pages at the end of the file, or lets records come free that
+    /// lie there. Returns whether there is anything of that kind.
     ///
     /// # Errors
     /// `Corrupt`, `Io`, `NoMemory`: what is free cannot be known.
     pub(crate) fn leave_out_end(&mut self) -> Result<bool> {
         know_all_space(&mut self.pages)?;
-        if self.pages.free_at_end() == 0 {
+        if self.pages.free_at_end() == 0 && !self.pages.has_records_at_end() {
             return Ok(false);
         }
         self.pages.set_shrink(Shrink::Always);

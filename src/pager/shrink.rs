@@ -61,6 +61,13 @@ impl PageWriter {
             .map_or(0, |run| run.pages)
     }
 
+    /// Returns whether the file ends with records that were spilled. Their pages come free with the next fold, since
+    /// moving does not move them.
+    pub fn has_records_at_end(&self) -> bool {
+        let mut spilled = self.state.records.spilled.iter();
+        spilled.any(|records| records.spill.extent.run.end() == self.tip_end())
+    }
+
     /// Returns where the file could end if what lives behind that was moved to free pages before it: with a twentieth
     /// of the moved pages and `spare` more for what moving writes besides, and not before `least`. All zones are
     /// loaded.
