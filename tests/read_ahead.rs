@@ -5,7 +5,8 @@ mod common;
 use common::cold::Cold;
 use kv::file::sim::SimDisk;
 use kv::file::Storage;
-use kv::{BackupOptions, Cursor, Db, Job, Options, PutMode, Range, Reader, TableId, WriteOptions};
+use kv::{BackupOptions, Cursor, Db, Job, Options, PutMode, Range, Reader, SnapshotOptions, TableId, WriteOptions};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// The most bytes of one request.
@@ -122,6 +123,38 @@ fn what_was_announced_counts_as_used_whoever_reads_it() {
         assert_eq!(found, Some(&[7; 200][..]));
         assert_eq!(since(&db, before), (0, 1));
     }
+}
+
+#[test]
+fn changed_ranges_announce_only_branches_within_their_limits() {
+    let db = filled(Arc::new(Cold::new()), true);
+    let mark = SnapshotOptions {
+        mark: true,
+        ..SnapshotOptions::default()
+    };
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    txn.snapshot_create(b"mark", &mark).expect("mark");
+    txn.commit().expect("commit");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for key in (0..ENTRIES).step_by(10) {
+        txn.put(TableId::MAIN, &key.to_be_bytes(), &[8; 200], PutMode::Set)
+            .expect("put");
+    }
+    txn.commit().expect("commit");
+    let announced = |range: &Range<'_>| {
+        let before = figures(&db);
+        let mut read = &db.begin_read().expect("read");
+        let told = read.snapshot_ranges(b"mark", TableId::MAIN, range, &mut |_| true);
+        told.expect("ranges");
+        since(&db, before).0
+    };
+    let tenth = (ENTRIES / 10).to_be_bytes();
+    let first = announced(&Range {
+        to: Bound::Excluded(&tenth),
+        ..Range::default()
+    });
+    let all = announced(&Range::default());
+    assert!(first > 0 && first * 5 < all, "{first} of {all}");
 }
 
 #[test]

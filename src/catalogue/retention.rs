@@ -58,7 +58,7 @@ impl Retention {
     }
 
     /// Returns whether this can be the policy of a file: it has an interval and keeps something, or has nothing of
-    /// either and says when snapshots give way.
+    /// either and says when snapshots yield.
     pub(crate) fn is_policy(&self) -> bool {
         match self.interval {
             0 => !self.keeps_any() && self.has_yield_limits(),
@@ -66,7 +66,7 @@ impl Retention {
         }
     }
 
-    /// Returns whether it says when snapshots give way.
+    /// Returns whether it says when snapshots yield.
     pub(crate) fn has_yield_limits(&self) -> bool {
         self.yield_after > 0 || self.yield_pages > 0
     }

@@ -49,7 +49,7 @@ impl Schedule {
     }
 }
 
-/// When the policy of the file has snapshots give way that may.
+/// When the policy of the file has snapshots yield that may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct YieldLimits {
     /// How old they become, in nanoseconds; 0: as old as they like.
@@ -70,9 +70,9 @@ impl YieldLimits {
 pub struct RecordedCommits {
     /// When the policy of the file has a commit record a snapshot, if it does.
     pub schedule: Option<Schedule>,
-    /// When the policy of the file has snapshots give way, if it does.
+    /// When the policy of the file has snapshots yield, if it does.
     pub limits: Option<YieldLimits>,
-    /// A time that is not later than that of any snapshot which may give way. `None`: there is none.
+    /// A time that is not later than that of any snapshot which may yield. `None`: there is none.
     pub yielding: Option<u64>,
     commits: SortedChunks<RecordedCommit>,
     /// The number of those that have no name any more.
@@ -224,12 +224,12 @@ impl RecordedCommits {
         self.schedule.is_some() || self.limits.is_some()
     }
 
-    /// Notes that a snapshot of this time may give way.
+    /// Notes that a snapshot of this time may yield.
     pub fn note_yielding(&mut self, time: u64) {
         self.yielding = Some(self.yielding.map_or(time, |oldest| oldest.min(time)));
     }
 
-    /// Returns whether a commit of this time has to look which snapshots give way, where all of them keep so many pages
+    /// Returns whether a commit of this time has to look which snapshots yield, where all of them keep so many pages
     /// too many or not.
     pub fn has_to_yield(&self, time: u64, keeps_too_much: bool) -> bool {
         let (Some(limits), Some(oldest)) = (&self.limits, self.yielding) else {

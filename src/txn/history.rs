@@ -96,7 +96,7 @@ impl Draft {
         Ok(folds)
     }
 
-    /// Makes marks of the snapshots that give way now.
+    /// Makes marks of the snapshots that yield now.
     #[cold]
     fn give_way(&mut self, pages: &mut PageWriter) -> Result<()> {
         let at = self.open_snapshots(pages)?;

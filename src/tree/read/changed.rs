@@ -78,7 +78,11 @@ impl<'s, S: PageSource<'s> + ?Sized, F: FnMut(&[u8], Option<&[u8]>) -> Result<bo
             false => 0,
         };
         if level > 2 {
-            let children = (first..node.len()).map(|i| node.ptr(i));
+            let last = match &self.high {
+                Some(high) => node.find(high, self.source)?,
+                None => node.len() - 1,
+            };
+            let children = (first..=last).map(|i| node.ptr(i));
             let read = children.filter(|child| !child.page.is_private() && child.birth > self.since);
             self.source
                 .will_read(&mut read.map(|child| Run::new(child.page.number(), 1)));
@@ -89,6 +93,10 @@ impl<'s, S: PageSource<'s> + ?Sized, F: FnMut(&[u8], Option<&[u8]>) -> Result<bo
                 separator.clear();
                 node.write_separator(i, self.source, &mut separator)?;
             }
+            if self.is_beyond(&separator) {
+                self.is_done = true;
+                break;
+            }
             self.subtree(&node.ptr(i), level - 1, &separator)?;
             if self.is_done {
                 break;
@@ -97,9 +105,14 @@ impl<'s, S: PageSource<'s> + ?Sized, F: FnMut(&[u8], Option<&[u8]>) -> Result<bo
         Ok(())
     }
 
+    /// Returns whether what begins with this key lies behind the limits.
+    fn is_beyond(&self, low: &[u8]) -> bool {
+        self.high.as_ref().is_some_and(|high| low >= high.as_slice())
+    }
+
     /// Passes what begins with the key `low` and ends where the next call begins, and which has changed or has not.
     fn pass(&mut self, low: &[u8], has_changed: bool) -> Result<()> {
-        if self.high.as_ref().is_some_and(|high| low >= high.as_slice()) {
+        if self.is_beyond(low) {
             self.is_done = true;
             return Ok(());
         }

@@ -34,7 +34,7 @@ use std::ops::Bound;
 use walk::{BranchAhead, Walk};
 
 /// The most children of a branch that are announced together before they are read.
-const ANNOUNCED: usize = 256;
+const ANNOUNCED_MOST: usize = 256;
 
 type Result<T> = std::result::Result<T, SideError>;
 
@@ -367,5 +367,5 @@ fn announce<'s, S: PageSource<'s> + ?Sized>(ahead: Option<BranchAhead<'s>>, know
     };
     let pages = children.map(|i| branch.child(i));
     let unknown = pages.filter(|page| known.is_none_or(|known| known.binary_search(&page.to_bits()).is_err()));
-    source.will_read(&mut unknown.take(ANNOUNCED).map(|page| Run::new(page.number(), 1)));
+    source.will_read(&mut unknown.take(ANNOUNCED_MOST).map(|page| Run::new(page.number(), 1)));
 }
