@@ -12,7 +12,7 @@
 use super::options::Shrink;
 use super::page_writer::PageWriter;
 use super::space::Space;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::META_BYTES;
 use crate::util::seeded::{self, Bug};
@@ -24,8 +24,8 @@ const SPARE: u64 = 2 << 20;
 /// many bytes.
 const SHRINK_PART: u64 = 8;
 const SHRINK_MIN: u64 = 1 << 20;
-/// So many bytes of the file, or this part of what is to go, as its inverse, are cut off or punched at once, so that
-/// nobody waits long for the write lock: a megabyte that is in memory takes some 50 us.
+/// So many bytes of the file, or this part of what is to go, as its inverse, are cut off at once, so that nobody waits
+/// long for the write lock: a megabyte that is in memory takes some 50 us.
 const PIECE: u64 = 1 << 20;
 const PIECE_PART: u64 = 256;
 
@@ -66,45 +66,6 @@ impl PageWriter {
     pub fn has_records_at_end(&self) -> bool {
         let mut spilled = self.state.records.spilled.iter();
         spilled.any(|records| records.spill.extent.run.end() == self.tip_end())
-    }
-
-    /// Returns where the file could end if what lives behind that was moved to free pages before it: with a twentieth
-    /// of the moved pages and `spare` more for what moving writes besides, and not before `least`. All zones are
-    /// loaded.
-    ///
-    /// # Errors
-    /// `NoMemory`.
-    pub fn possible_end(&self, least: PageNo, spare: u64) -> Result<PageNo> {
-        let (space, end) = (&self.state.space, self.tip_end());
-        let mut runs: Vec<Run> = Vec::new();
-        Error::or_room(&mut runs, space.pool.iter().count(), "the list of free pages")?;
-        runs.extend(space.pool.iter());
-        let least = least.max(space.held_end()).max(self.pager.first_page());
-        let (mut possible, mut free_before) = (end, space.pool.total());
-        // What lives at or behind `possible` needs so many free pages before it.
-        let needed = |living: u64| living + living / 20 + spare;
-        let mut living = 0;
-        for run in runs.into_iter().rev() {
-            // The end can lie among the pages that live behind this run, if not all of them can move ...
-            let more = possible.checked_sub(run.end()).unwrap_or(0);
-            let room = free_before.saturating_sub(spare) * 20 / 21;
-            let movable = more.min(room.saturating_sub(living));
-            possible = PageNo::new(possible.get() - movable);
-            living += movable;
-            if movable < more || possible <= least {
-                break;
-            }
-            // ... or in this run, as far as it is not needed itself ...
-            free_before -= run.pages;
-            let first = run.first + needed(living).saturating_sub(free_before);
-            possible = first.max(run.first).min(run.end());
-            if first > run.first {
-                break;
-            }
-            // ... or further before.
-        }
-        let possible = possible.max(least).min(end);
-        Ok(possible)
     }
 
     /// Returns whether dead pages wait for syncs.
@@ -241,54 +202,23 @@ impl PageWriter {
         pager.cut_bytes.fetch_add(there.saturating_sub(now), SeqCst);
         Ok(Cut::Done)
     }
-
-    /// Gives the room of free runs of at least `least` pages back to the file system, from the page `from` on. Returns
-    /// how many bytes of room that was, and where to go on if somebody waits for the write lock.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub fn punch(&self, least: u64, from: PageNo) -> Result<(u64, Option<PageNo>)> {
-        let (pager, mut bytes) = (&*self.pager, 0);
-        let piece = (PIECE / pager.page_size as u64).max(1);
-        let runs = self.state.space.pool.iter().filter(|run| run.pages >= least);
-        for run in runs.filter(|run| run.end() > from) {
-            let mut first = run.first.max(from);
-            while first < run.end() {
-                let part = Run::new(first, piece.min(run.end() - first));
-                pager.check_fork()?;
-                let (at, end) = (part.first.offset(pager.page_size), part.end().offset(pager.page_size));
-                match pager.storage.punch(at, end - at)? {
-                    Some(room) => bytes += room,
-                    None => return Ok((bytes, None)),
-                }
-                first = part.end();
-                if pager.may_be_wanted() {
-                    return Ok((bytes, Some(first)));
-                }
-            }
-        }
-        Ok((bytes, None))
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
-    use crate::file::sim::Random;
-    use crate::page::meta::Spill;
-    use crate::page::Extent;
-    use crate::pager::commit::{CommitRecord, SpilledRecords};
     use crate::pager::{open_memory, Pager, PagerOptions, Wait};
     use std::sync::atomic::AtomicBool;
     use std::sync::Arc;
 
-    const END: u64 = 1000;
+    /// The number of pages of the newest commit in these tests.
+    pub const END: u64 = 1000;
 
-    fn run((first, pages): (u64, u64)) -> Run {
+    pub fn run((first, pages): (u64, u64)) -> Run {
         Run::new(PageNo::new(first), pages)
     }
 
-    fn pager() -> Arc<Pager> {
+    pub fn pager() -> Arc<Pager> {
         let options = PagerOptions {
             page_size: 4096,
             ..PagerOptions::default()
@@ -297,66 +227,23 @@ mod tests {
     }
 
     /// Returns a writer on a commit of [`END`] pages, of which these are free (first page, pages).
-    fn writer(pager: &Arc<Pager>, free: &[(u64, u64)]) -> PageWriter {
+    pub fn writer(pager: &Arc<Pager>, free: &[(u64, u64)]) -> PageWriter {
         let mut writer = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("the lock");
         writer.state.tip.pages = END;
         writer.end = PageNo::new(END);
         free.iter().for_each(|free| writer.state.space.pool.insert(run(*free)));
         writer
     }
+}
 
-    fn possible_end(free: &[(u64, u64)], least: u64) -> u64 {
-        let pager = pager();
-        let end = writer(&pager, free).possible_end(PageNo::new(least), 10);
-        end.expect("an end").get()
-    }
-
-    #[test]
-    fn the_end_lies_where_what_lives_behind_it_has_room_before_it() {
-        assert_eq!(possible_end(&[], 0), END);
-        // Nothing lives behind the run, and the spare pages stay.
-        assert_eq!(possible_end(&[(900, 100)], 0), 910);
-        // The run takes 276 pages, for which 13 more are written, beside the 10 spare ones.
-        assert_eq!(possible_end(&[(100, 300)], 0), END - 276);
-        // All that lives behind the run moves into it: 100 pages, 5 more and the spare ones.
-        assert_eq!(possible_end(&[(100, 800)], 0), 215);
-        assert_eq!(possible_end(&[(50, 10), (100, 800)], 0), 205);
-        // Less than the spare pages is free.
-        assert_eq!(possible_end(&[(100, 9)], 0), END);
-        // What is parked or held stays where it is, and so does the head of the file.
-        assert_eq!(possible_end(&[(100, 800)], 500), 500);
-        assert_eq!(possible_end(&[(100, 800)], END + 1), END);
-        assert_eq!(possible_end(&[(4, 996)], 0), 14);
-    }
-
-    #[test]
-    fn no_end_is_possible_that_is_much_earlier() {
-        for seed in 0..300 {
-            let mut random = Random::new(seed);
-            let mut free = Vec::new();
-            let mut at = 10;
-            while at < END {
-                let most = 1 << random.below(9);
-                let pages = (1 + random.below(most)).min(END - at);
-                if random.one_in(2) {
-                    free.push((at, pages));
-                }
-                at += pages + 1;
-            }
-            let is_room = |end: u64| {
-                let before = |at: u64| -> u64 {
-                    let pages = free.iter().map(|(first, pages)| at.saturating_sub(*first).min(*pages));
-                    pages.sum()
-                };
-                let living = END - end - (before(END) - before(end));
-                before(end) >= living + living / 20 + 10
-            };
-            let end = possible_end(&free, 0);
-            assert!(end == END || is_room(end), "seed {seed}: {end} in {free:?}");
-            // A page is lost where a part of a page would be.
-            assert!(end < 12 || !is_room(end - 2), "seed {seed}: {end} in {free:?}");
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::testing::{pager, run, writer, END};
+    use super::*;
+    use crate::page::meta::Spill;
+    use crate::page::Extent;
+    use crate::pager::commit::{CommitRecord, SpilledRecords};
+    use std::sync::Arc;
 
     #[test]
     fn the_free_end_is_left_out_if_that_is_wanted() {
