@@ -53,6 +53,7 @@ mod identity;
 mod limit;
 mod open;
 mod options;
+mod page_sink;
 mod page_writer;
 mod punch;
 mod recorded;

@@ -2,12 +2,6 @@
 //!
 //! Nothing here changes what anybody sees. Dropping a [`PageWriter`] gives the taken pages back to the pool. What was
 //! written lies in pages that nobody refers to (I-8).
-//!
-//! Pages come from the smallest hole that fits; else, if the file is small for what lives in it, from its end; else
-//! from the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes that
-//! it needs at 1.2 times, so growing up to there is preferred to many small holes. Where the disk is full, any hole is
-//! used for tree pages, and what waits for syncs is waited for, so that a full database can be changed as long as
-//! pages are free.
 
 use super::commit::FREED_PAGES_MAX;
 use super::core::Pager;
@@ -23,7 +17,7 @@ use super::written::WrittenPages;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::{SECTOR, SLOTS, SLOT_BYTES};
-use crate::page::{Extent, Lifetime, PageSink, PAGE_MAX, PIECE};
+use crate::page::Extent;
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
@@ -36,15 +30,6 @@ const LISTED_MAX: u64 = 4 << 20;
 const BEGIN_SYNC: u64 = 4 << 20;
 /// If fewer free pages are known, another zone is loaded.
 const FREE_WANTED: u64 = 1024;
-/// A hole of this many pages is good enough, however many were asked for.
-const HOLE_GOOD: u64 = 64;
-/// Up to this many pages are better written behind the end than in two places, because each place costs a small
-/// commit as much as 20 pages.
-const WHOLE_MAX: u64 = 32;
-/// Up to this many pages that live long are better written into separate holes than behind the end, if a sync
-/// follows. They leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
-const PIECES_MAX: u64 = 8;
-
 /// The write lock, and what its holder did with it. There is one in all processes. Dropping it without `commit`
 /// undoes everything.
 #[derive(Debug)]
@@ -60,16 +45,16 @@ pub struct PageWriter {
     /// The extents of earlier commits to which this one does not refer any more.
     pub(super) freed: Vec<Extent>,
     /// Whether there was no memory for one of them. The transaction can then not be committed.
-    freed_incomplete: bool,
+    pub(super) freed_incomplete: bool,
     /// The pages that this transaction took and does not need any more, but that are not taken again yet.
-    kept: Vec<Run>,
+    pub(super) kept: Vec<Run>,
     /// Whether what is released now is kept.
-    keeping: bool,
+    pub(super) keeping: bool,
     pub(super) written: WrittenPages,
     /// The number of bytes written.
     pub(super) bytes: u64,
     /// Whether a sync follows the commit at once.
-    synced_alone: bool,
+    pub(super) synced_alone: bool,
     /// The time of the commit, once it is asked for.
     pub(super) time: Option<u64>,
     /// What this commit's space tree takes over, if it does.
@@ -325,18 +310,6 @@ impl PageWriter {
         self.closing = true;
     }
 
-    /// Returns whether a hole of `len` pages is to be used although `want` were asked for.
-    fn hole_will_do(&self, len: u64, want: u64, lifetime: Lifetime) -> bool {
-        if lifetime == Lifetime::UntilEdited && self.synced_alone && want <= PIECES_MAX {
-            return true;
-        }
-        let space = &self.state.space;
-        // The figures are those of the tip, because most of what this transaction adds replaces other pages.
-        let kept = self.state.tip.pages.saturating_sub(space.known_pages()) + space.held_pages();
-        let large = len >= HOLE_GOOD || 2 * len >= want && want > WHOLE_MAX;
-        large || (self.end.get() + want) * 2 > kept * 3
-    }
-
     /// Says whether pages of this transaction that it releases are kept for now. Those that were kept are given back as
     /// soon as none are kept any more.
     pub fn keep_released(&mut self, keep: bool) {
@@ -349,7 +322,7 @@ impl PageWriter {
     }
 
     /// Gives pages back that this transaction took.
-    fn give_back(&mut self, run: Run) {
+    pub(super) fn give_back(&mut self, run: Run) {
         if !self.taken.contains(run) {
             self.damage = Some(TreeDamage::at(
                 run.first,
@@ -360,68 +333,6 @@ impl PageWriter {
         self.taken.remove(run);
         self.written.forget(run);
         self.state.space.pool.insert(run);
-    }
-
-    pub(super) fn claim(&mut self, run: Run) -> Result<Run> {
-        self.state.space.pool.remove(run);
-        self.taken.insert(run);
-        match self.taken.is_incomplete() || self.state.space.pool.is_incomplete() {
-            true => Err(Error::NoMemory("the list of pages taken")),
-            false => Ok(run),
-        }
-    }
-
-    /// Returns a run at the end of the file, which begins with free pages that already lie there.
-    ///
-    /// # Errors
-    /// `Outgrown`.
-    fn run_at_end(&self, want: u64) -> Result<Run> {
-        let pool = &self.state.space.pool;
-        let first = match pool.last() {
-            Some(last) if last.end() == self.end => last.first,
-            _ => self.end,
-        };
-        let run = Run::new(first, want);
-        let end = run.checked_end().filter(|end| *end < PageNo::END);
-        let bytes = end.and_then(|end| end.get().checked_mul(self.pager.page_size as u64));
-        match bytes {
-            Some(bytes) if bytes <= self.pager.memory.reserved() => Ok(run),
-            _ => Err(self.pager.outgrown()),
-        }
-    }
-
-    /// Takes a run for up to `want` tree pages; `None`: the hole that was chosen has no room on the disk.
-    fn take_if_room(&mut self, want: u64, lifetime: Lifetime) -> Result<Option<Run>> {
-        if let Some(hole) = self.hole_before_limit(want) {
-            return self.claim_hole(hole);
-        }
-        let pool = &self.state.space.pool;
-        if let Some(hole) = pool.best_fit(want) {
-            return self.claim_hole(Run::new(hole.first, want));
-        }
-        let Some(hole) = pool.largest() else {
-            return self.must_grow(want).map(Some);
-        };
-        if self.is_disk_full() || self.hole_will_do(hole.pages, want, lifetime) {
-            return self.claim_hole(hole);
-        }
-        match self.run_at_end(want) {
-            Ok(run) if self.make_room(run) => self.grow(run).map(Some),
-            _ => self.claim_hole(hole),
-        }
-    }
-
-    /// Takes a run at the end of the file.
-    fn grow(&mut self, run: Run) -> Result<Run> {
-        self.end = self.end.max(run.end());
-        self.claim(run)
-    }
-
-    /// Takes pages at the end of the file because there are no others, whether it has room for them or not.
-    fn must_grow(&mut self, want: u64) -> Result<Run> {
-        let run = self.run_at_end(want)?;
-        self.make_room(run);
-        self.grow(run)
     }
 
     /// Writes into pages that this transaction took (I-10).
@@ -476,95 +387,6 @@ impl PageWriter {
             end = next.unwrap_or(PageNo::END);
         }
         self.check_space()
-    }
-}
-
-impl PageSink for PageWriter {
-    fn birth(&self) -> CommitId {
-        self.id
-    }
-
-    fn take(&mut self, want: u64, lifetime: Lifetime) -> Result<Run> {
-        if want == 0 {
-            return Err(Error::Invalid("no pages were asked for"));
-        }
-        loop {
-            if let Some(run) = self.take_if_room(want, lifetime)? {
-                return Ok(run);
-            }
-        }
-    }
-
-    fn take_exact(&mut self, pages: u64) -> Result<Run> {
-        if pages == 0 {
-            return Err(Error::Invalid("no pages were asked for"));
-        }
-        let best = |writer: &PageWriter| writer.state.space.pool.best_fit(pages);
-        while let Some(hole) = self.exact_hole_before_limit(pages).or_else(|| best(self)) {
-            if let Some(run) = self.claim_hole(Run::new(hole.first, pages))? {
-                return Ok(run);
-            }
-        }
-        self.must_grow(pages)
-    }
-
-    fn take_hole(&mut self, pages: u64) -> Result<Option<Run>> {
-        let best = |writer: &PageWriter| match writer.limit {
-            Some(_) => writer.exact_hole_before_limit(pages),
-            None => writer.state.space.pool.best_fit(pages),
-        };
-        while let Some(hole) = best(self) {
-            if let Some(run) = self.claim_hole(Run::new(hole.first, pages))? {
-                return Ok(Some(run));
-            }
-        }
-        Ok(None)
-    }
-
-    fn write_pages(&mut self, page: PageNo, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
-        let size = self.pager.page_size;
-        if parts.len() != sums.len() || parts.iter().any(|part| part.len() != size) {
-            return Err(Error::Panic("pages and their sums do not match".into()));
-        }
-        let run = Run::new(page, parts.len() as u64);
-        self.written.forget(run);
-        self.write(run, parts)?;
-        self.written.add_pages(page, sums);
-        Ok(())
-    }
-
-    fn write_piece(&mut self, page: PageNo, bytes: &[u8], checksum: u32) -> Result<()> {
-        static ZEROS: [u8; PAGE_MAX] = [0; PAGE_MAX];
-        let size = self.pager.page_size;
-        if bytes.is_empty() || bytes.len() as u64 > PIECE {
-            return Err(Error::Panic("a piece must have 1 byte to 1 MiB".into()));
-        }
-        let pages = bytes.len().div_ceil(size);
-        let run = Run::new(page, pages as u64);
-        self.written.forget(run);
-        self.write(run, &[bytes, &ZEROS[..pages * size - bytes.len()]])?;
-        self.written.add_piece(run, bytes.len() as u64, checksum);
-        Ok(())
-    }
-
-    fn release(&mut self, extent: Extent) {
-        let run = extent.run;
-        if run.pages == 0 {
-            return;
-        }
-        if extent.birth != self.id {
-            match self.freed.try_reserve(1) {
-                Ok(()) => self.freed.push(extent),
-                Err(_) => self.freed_incomplete = true,
-            }
-        } else if !self.keeping {
-            self.give_back(run);
-        } else {
-            match self.kept.try_reserve(1) {
-                Ok(()) => self.kept.push(run),
-                Err(_) => self.freed_incomplete = true,
-            }
-        }
     }
 }
 
