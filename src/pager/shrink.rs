@@ -282,6 +282,22 @@ mod tests {
     }
 
     #[test]
+    fn each_writer_cuts_a_piece_of_a_file_that_is_much_too_long() {
+        let pager = pager();
+        let long = 64 << 20;
+        pager.storage.set_len(long).expect("a long file");
+        pager.learn_pages(long / pager.page_size as u64).expect("its pages");
+        let mut before = long;
+        for round in 0..10 {
+            // It does so when it begins.
+            drop(writer(&pager, &[]));
+            let now = pager.storage.len().expect("the length");
+            assert_eq!(before - now, PIECE, "{round}");
+            before = now;
+        }
+    }
+
+    #[test]
     fn nothing_is_left_out_while_records_of_its_pages_may_be_needed() {
         let pager = pager();
         let mut pages = writer(&pager, &[(900, 100)]);
