@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
 use crate::input::args::{StateArg, TableArg};
-use crate::inspect::file;
+use crate::inspect::{file, states};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -41,8 +41,7 @@ impl Stat {
     /// Shows the figures.
     pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let mut txn = database.reading()?;
+        let (database, mut txn) = states::open(&self.file, &self.at, context)?;
         let own_snapshots = txn.snapshots();
         let mut reader = txn.reader();
         let record = match name.is_some() || self.main {
