@@ -6,7 +6,7 @@ use crate::exit::{database_beside, shown, About, Exit, Failure, Outcome};
 use crate::interrupt;
 use crate::output::figures::Figure;
 use crate::output::text::{table_name, Quoted};
-use crate::session::{Reading, Session, Work};
+use crate::session::{Announced, Announcing, Reading, Session, Work};
 use kv_engine::{
     CommitId, Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
 };
@@ -25,6 +25,8 @@ pub struct Database {
     /// What the shell keeps, if the command is one of a shell.
     pub session: Option<Rc<Session>>,
     wait: Duration,
+    /// What counts the pages that a command of a shell announces.
+    announcing: Option<Announcing>,
     /// What becomes of a file that was created. It comes behind the handle, which is closed by then.
     made: Option<Made>,
 }
@@ -120,6 +122,11 @@ impl Database {
         Ok(database)
     }
 
+    /// Returns what the commands of the shell have announced so far, this one included; `None` outside of a shell.
+    pub fn announced(&self) -> Option<Announced> {
+        self.announcing.as_ref().map(Announcing::total)
+    }
+
     /// The command is done, so a file that was created for it stays, even if it has no entries.
     pub fn keep(&self) {
         if let Some(made) = &self.made {
@@ -143,6 +150,7 @@ impl Database {
             }
         };
         Ok(Database {
+            announcing: context.session.as_ref().map(|session| Announcing::of(session, &db)),
             db,
             path: path.to_path_buf(),
             session: context.session.clone(),
