@@ -163,6 +163,18 @@ fn ranges_tell_of_tables_that_came_went_and_got_other_names() {
         .kv(&["diff", "db", "--ranges", "--snapshot", "before", "-t", "none"])
         .ends_with(1)
         .says("no table \"none\"");
+    // A main table that is empty now has not changed if it was empty before, which is not known of a mark.
+    for words in [
+        &["snapshot", "db", "create", "full"][..],
+        &["del", "db", "--all"],
+        &["snapshot", "db", "create", "empty"],
+    ] {
+        folder.kv(words).ends_with(0);
+    }
+    assert_eq!(ranges("full", &[]), "@ (main)\n? every key\n");
+    assert_eq!(ranges("empty", &[]), "");
+    folder.kv(&["snapshot", "db", "release", "empty"]).ends_with(0);
+    assert_eq!(ranges("empty", &[]), "@ (main)\n? every key\n");
     // Nothing has happened to the list of tables since this one.
     folder.kv(&["snapshot", "db", "create", "later", "--mark"]).ends_with(0);
     folder.kv(&["put", "db", "key", "third"]).ends_with(0);

@@ -64,6 +64,13 @@ impl Ranges<'_> {
             if table.after.is_none() {
                 continue;
             }
+            // Of a table that is empty now, its tree alone does not tell whether it was before.
+            if let Some(then) = then.as_ref().filter(|_| !is_changed) {
+                let same = kv_engine::same(&mut &*then, &mut *now, Some(table.id));
+                if same.map_err(|error| database.fail(error))? {
+                    continue;
+                }
+            }
             let (mut is_headed, mut written) = (is_changed, Ok(()));
             let told = now.snapshot_ranges(self.since, table.id, range, &mut |range| {
                 let is_headed = std::mem::replace(&mut is_headed, true);

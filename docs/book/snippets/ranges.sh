@@ -1,4 +1,4 @@
-kv --quiet put --create --table fruit stock.kv apple 10 pear 4
+kv --quiet put --create stock.kv apple 10 pear 4
 kv --quiet put --create --table herbs stock.kv basil 7
 kv snapshot stock.kv create copied
 kv snapshot stock.kv create marked --mark
