@@ -3,17 +3,14 @@
 use crate::context::Context;
 use crate::damage::Damage;
 use crate::exit::{database_beside, shown, About, Exit, Failure, Outcome};
-use crate::input::args::EarlierState;
 use crate::interrupt;
 use crate::output::figures::Figure;
 use crate::output::text::{table_name, Quoted};
-use crate::session::{Reading, Session, Work};
+use crate::session::{Announced, Announcing, Reading, Session, Work};
 use kv_engine::{
-    CommitId, Cursor, Db, Durability, Error, Options, Range, ReadAt, ReadTxn, Reader, TableId, Wait, WriteOptions,
-    WriteTxn,
+    CommitId, Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
 };
 use std::cell::Cell;
-use std::fmt::Display;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -28,8 +25,8 @@ pub struct Database {
     /// What the shell keeps, if the command is one of a shell.
     pub session: Option<Rc<Session>>,
     wait: Duration,
-    /// The state that is read instead of the newest commit.
-    at: Option<EarlierState>,
+    /// What counts the pages that a command of a shell announces.
+    announcing: Option<Announcing>,
     /// What becomes of a file that was created. It comes behind the handle, which is closed by then.
     made: Option<Made>,
 }
@@ -125,6 +122,11 @@ impl Database {
         Ok(database)
     }
 
+    /// Returns what the commands of the shell have announced so far, this one included; `None` outside of a shell.
+    pub fn announced(&self) -> Option<Announced> {
+        self.announcing.as_ref().map(Announcing::total)
+    }
+
     /// The command is done, so a file that was created for it stays, even if it has no entries.
     pub fn keep(&self) {
         if let Some(made) = &self.made {
@@ -148,47 +150,23 @@ impl Database {
             }
         };
         Ok(Database {
+            announcing: context.session.as_ref().map(|session| Announcing::of(session, &db)),
             db,
             path: path.to_path_buf(),
             session: context.session.clone(),
             wait: context.global.wait,
-            at: None,
             made: None,
         })
     }
 
-    /// Returns the database to be read as an earlier state has it, if one is named.
-    pub fn at(self, state: Option<EarlierState>) -> Database {
-        Database { at: state, ..self }
-    }
-
-    /// Begins a read transaction.
+    /// Begins a read transaction on the newest commit.
     pub fn read(&self) -> Outcome<ReadTxn> {
-        match &self.at {
-            Some(state) => self.begin_read_at(state),
-            None => self.db.begin_read().about(&self.path),
-        }
+        self.db.begin_read().about(&self.path)
     }
 
-    /// Begins a read transaction that sees an earlier state.
-    pub fn begin_read_at(&self, state: &EarlierState) -> Outcome<ReadTxn> {
-        let begin = |at| self.db.begin_read_at(at);
-        match state {
-            EarlierState::Snapshot(name) => {
-                begin(ReadAt::Snapshot(name)).map_err(|error| self.no_snapshot(name, error))
-            }
-            EarlierState::Commit(id) => begin(ReadAt::Commit(CommitId::new(*id)))
-                .map_err(|error| self.no_state(format_args!("commit {id}"), error)),
-            EarlierState::Time(time) => begin(ReadAt::Time(*time)).map_err(|error| self.no_state("this time", error)),
-        }
-    }
-
-    /// Returns what is to be read: what the shell keeps, or a snapshot of its own, as that which is named.
+    /// Returns what is to be read: what the shell keeps, or a snapshot of its own.
     pub fn reading(&self) -> Outcome<Reading> {
-        match self.at {
-            Some(_) => Ok(Reading::Own(Box::new(self.read()?))),
-            None => Reading::of(self.session.as_ref(), || self.read()),
-        }
+        Reading::of(self.session.as_ref(), || self.read())
     }
 
     /// Returns what is to be written with: what the shell keeps, or a transaction of its own.
@@ -293,19 +271,14 @@ impl Database {
         )
     }
 
-    /// Returns what an error of a call means that looks for a state up to a commit or a time.
-    fn no_state(&self, up_to: impl Display, error: Error) -> Failure {
-        let Error::NotFound = error else {
-            return self.fail(error);
-        };
-        let path = shown(&self.path);
-        // There is nothing before what is looked for, so the first of all that are kept comes next.
-        let oldest = self.db.kept_around(CommitId::NONE).ok().and_then(|(_, oldest)| oldest);
-        let oldest = oldest.map_or(String::new(), |id| format!(" (the oldest that is kept is commit {id})"));
+    /// Returns the failure of what needs the state of a snapshot that is a mark.
+    pub fn is_mark(&self, name: &[u8]) -> Failure {
+        let (path, name) = (shown(&self.path), Quoted(name));
         Failure::new(
-            Exit::NotFound,
+            Exit::Refused,
             format!(
-                "{path}: no state is kept that is as old as {up_to}{oldest}; kv snapshot {path} list shows what is kept"
+                "{path}: {name} is a mark (it was created as one, released, or has yielded), so its state is not kept; \
+                 kv diff {path} --snapshot {name} --ranges shows what may have changed since"
             ),
         )
     }

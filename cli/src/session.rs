@@ -7,7 +7,7 @@
 
 use crate::exit::{About, Exit, Failure, Outcome};
 use kv_engine::{CommitId, Db, ReadTxn, Reader, WriteTxn};
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::rc::Rc;
@@ -17,6 +17,60 @@ use std::rc::Rc;
 pub struct Session {
     snapshot: RefCell<Option<Snapshot>>,
     writing: RefCell<WriteState>,
+    /// What the handles of earlier commands had announced.
+    announced: Cell<Announced>,
+}
+
+/// Pages that the system was told to read ahead.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Announced {
+    /// How many there were.
+    pub pages: u64,
+    /// How many of them were read then.
+    pub used: u64,
+}
+
+/// Counts what a command announces. A file that nobody has open any more forgets that, so the shell keeps it when the
+/// command ends.
+pub struct Announcing {
+    session: Rc<Session>,
+    db: Db,
+    /// What had been announced when the command opened the file, which the shell may have open besides.
+    before: Announced,
+}
+
+impl Announcing {
+    /// Begins to count.
+    pub fn of(session: &Rc<Session>, db: &Db) -> Announcing {
+        Announcing {
+            session: session.clone(),
+            db: db.clone(),
+            before: announced(db),
+        }
+    }
+
+    /// Returns what this command and those before it have announced.
+    pub fn total(&self) -> Announced {
+        let (earlier, now) = (self.session.announced.get(), announced(&self.db));
+        Announced {
+            pages: earlier.pages + now.pages - self.before.pages,
+            used: earlier.used + now.used - self.before.used,
+        }
+    }
+}
+
+impl Drop for Announcing {
+    fn drop(&mut self) {
+        self.session.announced.set(self.total());
+    }
+}
+
+fn announced(db: &Db) -> Announced {
+    let stat = db.stat();
+    Announced {
+        pages: stat.announced_pages,
+        used: stat.announced_pages_used,
+    }
 }
 
 /// A snapshot that is kept, and the handle that it belongs to.

@@ -35,7 +35,8 @@ fn changes_are_shown_in_every_form() {
     folder.kv(&["snapshot", "db", "create", "new"]).ends_with(0);
     let back = folder
         .kv(&["diff", "db", "--snapshot", "new", "--to-snapshot", "old", "--keys-only"])
-        .ends_with(0);
+        .ends_with(0)
+        .says("so the changes are told backwards");
     assert!(
         back.text().starts_with("@ (main)\n+ gone\n~ key\n- new\\x01\n@ users"),
         "{}",
@@ -83,18 +84,145 @@ fn changes_are_shown_in_every_form() {
     assert!(hex.text().starts_with("@ (main)\n~ 6b6579\n"), "{}", hex.text());
 }
 
-/// The changes of the two tables "users", whose order is that of their random numbers.
+/// The changes of the two tables "users". The one that was dropped comes first.
 fn users(folder: &Folder) -> String {
     let shown = folder
         .kv(&["diff", "db", "--snapshot", "old", "-t", "users"])
         .ends_with(0);
     let (gone, new) = ("@ users, dropped\n- ada\t1\n", "@ users, created\n+ bob\t2\n");
-    assert!(
-        [format!("{gone}{new}"), format!("{new}{gone}")].contains(&shown.text().to_string()),
-        "{}",
-        shown.text()
-    );
+    assert_eq!(shown.text(), format!("{gone}{new}"));
     shown.text().to_string()
+}
+
+#[test]
+fn ranges_tell_of_tables_that_came_went_and_got_other_names() {
+    let folder = changed("ranges");
+    folder
+        .kv(&["put", "db", "--create", "-t", "fruit", "a", "1"])
+        .ends_with(0);
+    folder.kv(&["snapshot", "db", "create", "before"]).ends_with(0);
+    folder.kv(&["snapshot", "db", "create", "mark", "--mark"]).ends_with(0);
+    let ranges = |since: &str, more: &[&str]| {
+        let words = [&["diff", "db", "--ranges", "--snapshot", since], more].concat();
+        folder.kv(&words).ends_with(0).text().to_string()
+    };
+    for since in ["before", "mark"] {
+        assert_eq!(ranges(since, &[]), "");
+    }
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let fruit = txn.table(b"fruit").expect("a table");
+    txn.table_rename(fruit, b"obst").expect("rename");
+    txn.commit().expect("commit");
+    drop(db);
+    folder.kv(&["del", "db", "-t", "users", "--drop"]).ends_with(0);
+    folder
+        .kv(&["put", "db", "--create", "-t", "users", "c", "3"])
+        .ends_with(0);
+    folder.kv(&["del", "db", "-t", "alike", "--drop"]).ends_with(0);
+    assert_eq!(
+        ranges("before", &[]),
+        "@ alike, dropped\n@ obst, renamed from \"fruit\"\n@ users, dropped\n@ users, created\n? every key\n"
+    );
+    assert_eq!(ranges("before", &["-t", "alike", "-o", "raw"]), "dropped\talike\n");
+    assert_eq!(
+        ranges("before", &["-t", "fruit", "-o", "raw"]),
+        "renamed\tobst\tfruit\n"
+    );
+    assert_eq!(
+        ranges("before", &["-t", "users", "-o", "raw"]),
+        "dropped\tusers\ncreated\tusers\nrange\tusers\t\t\n"
+    );
+    let json = ranges("before", &["-o", "json"]);
+    assert_eq!(
+        json.lines().collect::<Vec<_>>(),
+        [
+            "{\"table\":\"alike\",\"table_change\":\"dropped\"}",
+            "{\"table\":\"obst\",\"table_change\":\"renamed\",\"former_name\":\"fruit\"}",
+            "{\"table\":\"users\",\"table_change\":\"dropped\"}",
+            "{\"table\":\"users\",\"table_change\":\"created\"}",
+            "{\"table\":\"users\",\"low\":\"\",\"high\":null}",
+        ]
+    );
+    // Of a mark, no list of tables is kept. What is known is where names may have come and gone.
+    assert_eq!(
+        ranges("mark", &[]),
+        "@ (list of tables)\n? every name\n@ users\n? every key\n"
+    );
+    assert_eq!(ranges("mark", &["-o", "raw"]), "names\t\t\nrange\tusers\t\t\n");
+    assert_eq!(
+        ranges("mark", &["-t", "alike"]),
+        "@ (list of tables)\n? name =\talike\n"
+    );
+    assert_eq!(
+        ranges("mark", &["-t", "alike", "-o", "json"]),
+        "{\"names_low\":\"alike\",\"names_high\":\"alike\\u0000\"}\n"
+    );
+    assert_eq!(ranges("mark", &["-t", ""]), "");
+    folder
+        .kv(&["diff", "db", "--ranges", "--snapshot", "before", "-t", "none"])
+        .ends_with(1)
+        .says("no table \"none\"");
+    // A main table that is empty now has not changed if it was empty before, which is not known of a mark.
+    for words in [
+        &["snapshot", "db", "create", "full"][..],
+        &["del", "db", "--all"],
+        &["snapshot", "db", "create", "empty"],
+    ] {
+        folder.kv(words).ends_with(0);
+    }
+    assert_eq!(ranges("full", &[]), "@ (main)\n? every key\n");
+    assert_eq!(ranges("empty", &[]), "");
+    folder.kv(&["snapshot", "db", "release", "empty"]).ends_with(0);
+    assert_eq!(ranges("empty", &[]), "@ (main)\n? every key\n");
+    // Nothing has happened to the list of tables since this one.
+    folder.kv(&["snapshot", "db", "create", "later", "--mark"]).ends_with(0);
+    folder.kv(&["put", "db", "key", "third"]).ends_with(0);
+    assert_eq!(ranges("later", &[]), "@ (main)\n? every key\n");
+    folder
+        .kv(&["diff", "db", "--ranges", "--snapshot", "later", "-t", "none"])
+        .ends_with(1)
+        .says("no table \"none\"");
+}
+
+#[test]
+fn bounds_of_ranges_say_what_is_in_them() {
+    let folder = Folder::new("bounds");
+    drop(common::numbered(&folder, 2000, 100));
+    folder.kv(&["snapshot", "db", "create", "old"]).ends_with(0);
+    folder
+        .kv(&["put", "db", "000000", "x", "001000", "x", "001999", "x"])
+        .ends_with(0);
+    let ranges = |more: &[&str]| {
+        let words = [&["diff", "db", "--ranges", "--snapshot", "old"], more].concat();
+        folder.kv(&words).ends_with(0).text().to_string()
+    };
+    let shown = ranges(&[]);
+    let lines: Vec<&str> = shown.lines().collect();
+    let [heading, first, middle, last] = lines[..] else {
+        panic!("{shown}");
+    };
+    assert_eq!(heading, "@ (main)");
+    let end = first.strip_prefix("? key <\t").expect("no least key");
+    let (low, high) = middle.split_once("\t<= key <\t").expect("both bounds");
+    let low = low.strip_prefix("? ").expect("a sign");
+    assert!(end < low && low <= "001000" && "001000" < high, "{shown}");
+    let begin = last
+        .strip_suffix("\t<= key")
+        .and_then(|line| line.strip_prefix("? "))
+        .expect("no end");
+    assert_eq!(
+        ranges(&["-o", "raw"]),
+        format!("range\t\t\t{end}\nrange\t\t{low}\t{high}\nrange\t\t{begin}\t\n")
+    );
+    assert_eq!(
+        ranges(&["--from", "001000", "--to", "001001"]),
+        "@ (main)\n? 001000\t<= key <\t001001\n"
+    );
+    assert_eq!(
+        ranges(&["--hex", "--prefix", "303031303030"]).lines().nth(1),
+        Some("? 303031303030\t<= key <\t303031303031")
+    );
 }
 
 #[test]
@@ -207,7 +335,7 @@ fn the_state_that_was_found_is_named() {
     let between = now();
     folder.kv(&["put", "db", "key", "a mistake"]).ends_with(0);
     // What was put between the snapshot and this time is not in the state that is found for it.
-    let lacks = format!("{name}, the newest one up to that time that is kept: what was committed between the two");
+    let lacks = format!("{name}, the newest one up to {}", &made.as_str().expect("a time")[..10]);
     for (verb, says) in [
         (
             &["diff", "db", "--count"][..],
@@ -222,7 +350,8 @@ fn the_state_that_was_found_is_named() {
         folder
             .kv(&[verb, &["--time", &between]].concat())
             .ends_with(0)
-            .says(&says);
+            .says(&says)
+            .says(" UTC that is kept: what was committed between the two");
     }
     folder.kv(&["get", "db", "key"]).is("before\n");
     let again = folder.kv(&["revert", "db", "--snapshot", "old"]).ends_with(0);

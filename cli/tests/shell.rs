@@ -279,3 +279,32 @@ fn a_terminal_has_completion_history_a_pager_and_ctrl_c() {
         ),
     }
 }
+
+#[test]
+fn pages_that_lines_have_announced_are_counted_until_the_shell_ends() {
+    let folder = Folder::new("announced");
+    common::large(&folder);
+    let file = std::fs::File::open(folder.file("db")).expect("open");
+    file.sync_all().expect("sync");
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("advise");
+    let lines = b"stat -o json\nscan --limit 20000 -k\nstat -o json\nsnapshot on\nstat -o json\nsnapshot off\n\
+        put key value\nstat -o json\n";
+    let answer = folder.kv_with(&["shell", "db"], lines).ends_with(0);
+    let shown: Vec<serde_json::Value> = answer
+        .text()
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let figures = |at: usize| ["announced_pages", "announced_pages_used"].map(|name| shown[at][name].as_u64());
+    assert_eq!(figures(0), [Some(0), Some(0)], "{shown:?}");
+    for at in 2..4 {
+        assert_eq!(figures(at), figures(1), "{shown:?}");
+    }
+    let [announced, used] = figures(1);
+    assert!(announced >= used, "{shown:?}");
+    match announced {
+        Some(0) => println!("SKIPPED: the file stays in memory here, so that nothing is announced"),
+        announced => assert!(announced > Some(10) && used > Some(10), "{shown:?}"),
+    }
+}

@@ -212,18 +212,56 @@ fn a_state_is_found_by_its_commit_and_by_its_time() {
     let commit = figure(&folder, &["snapshot", "db", "info", "old", "-o", "json"], "commit");
     let time = figure(&folder, &["snapshot", "db", "list", "-o", "json"], "time_ns");
     let get = |words: &[&str]| folder.kv(&[&["get", "db", "key"][..], words].concat());
-    for words in [["--commit", &commit.to_string()], ["--time", &time.to_string()]] {
-        get(&words).is("before\n");
+    for words in [["--commit", &commit.to_string()], ["--snapshot", "old"]] {
+        let exact = get(&words).ends_with(0);
+        assert_eq!((exact.text(), exact.err.as_str()), ("before\n", ""), "{words:?}");
     }
-    for words in [["--commit", "999999"], ["--time", "2200-01-01"]] {
-        get(&words).is("after\n");
+    // There are commits after it that are not kept, which may have been made before this time.
+    let name = format!("commit {commit} of ");
+    let found = get(&["--time", &time.to_string()]).ends_with(0);
+    assert_eq!(found.text(), "before\n");
+    found
+        .says(&format!("db: what is read is {name}"))
+        .says("the newest one up to ");
+    let next = (commit + 1).to_string();
+    for words in [
+        &["get", "db", "key"][..],
+        &["scan", "db", "--limit", "0"],
+        &["count", "db"],
+        &["tables", "db"],
+    ] {
+        let other = folder.kv(&[words, &["--commit", &next]].concat()).ends_with(0);
+        other
+            .says(&format!("what is read is {name}"))
+            .says(&format!("up to commit {next} that is kept"));
+        let quiet = folder.kv(&[&["-q"], words, &["--commit", &next]].concat()).ends_with(0);
+        assert_eq!(quiet.err, "");
+    }
+    for (words, says) in [
+        (["--commit", "999999"], "since commit 999999 was never made"),
+        (
+            ["--time", "2200-01-01"],
+            "since 2200-01-01 23:59:59 UTC is still to come",
+        ),
+        (
+            ["--time", "2200-01-01T00:00:00.5+01:00"],
+            "since 2199-12-31 23:00:00.599999999 UTC is still to come",
+        ),
+    ] {
+        let newest = get(&words).ends_with(0);
+        assert_eq!(newest.text(), "after\n");
+        newest
+            .says("db: what is read is commit ")
+            .says(" (the newest one)")
+            .says(says);
     }
     let earlier = (commit - 1).to_string();
     let none = get(&["--commit", &earlier]).ends_with(1);
     none.says("no state is kept").says(&earlier).says("kv snapshot db list");
     get(&["--time", "1970-01-01 00:00"])
         .ends_with(1)
-        .says("no state is kept");
+        .says("no state is kept that is as old as 1970-01-01 00:00:59 UTC")
+        .says(&format!("(the oldest that is kept is {name}"));
     // What is shown can be typed; the second ends after the commit.
     let shown = folder.kv(&["snapshot", "db", "info", "old", "-o", "json"]).ends_with(0);
     let shown = shown.json()[0]["time"].as_str().expect("a time").to_string();
@@ -288,6 +326,10 @@ fn pages_of_snapshots_are_counted_and_drawn() {
     let number: u64 = number.and_then(|number| number.parse().ok()).expect("a number");
     assert!(number >= parked, "{number} of {parked}");
     freed.says("pages were given back");
+    folder
+        .kv(&["snapshot", "db", "reclaim"])
+        .ends_with(0)
+        .says("db: no page was given back, because none is waiting");
     for command in [
         &["check", "db", "--all", "-o", "json"][..],
         &["stat", "db", "-o", "json"],
@@ -354,7 +396,7 @@ fn commits_record_snapshots_by_themselves() {
         .ends_with(0);
     let policy = folder.kv(&["history", "db", "-o", "json"]).ends_with(0);
     let expected = "{\"every_s\":3600,\"last\":2,\"hourly\":0,\"daily\":7,\"weekly\":0,\"monthly\":0,\
-                    \"yield_after_s\":0,\"yield_pages\":0}";
+                    \"yield_after_s\":null,\"yield_pages\":null}";
     assert_eq!(policy.text().trim(), expected);
     // The commit that has set it is the first that follows it.
     assert_eq!(names(&folder).split(' ').count(), 2);
@@ -370,17 +412,55 @@ fn commits_record_snapshots_by_themselves() {
     assert_eq!(names(&folder).split(' ').count(), 2, "an hour has not passed");
     folder.kv(&["history", "db", "--off"]).ends_with(0);
     assert_eq!(names(&folder).split(' ').count(), 2);
-    for wrong in [
-        &["--last", "2"][..],
-        &["--every", "1h"],
-        &["--every", "0", "--last", "1"],
-        &["--every", "1y", "--last", "1"],
-        &["--off", "--last", "1"],
+    for (wrong, says) in [
+        (&["--last", "2"][..], "say with --every how often one is"),
+        (&["--every", "1h"], "--every needs to know what stays"),
+        (&["--every", "0", "--last", "1"], "or none"),
+        (&["--every", "1y", "--last", "1"], "a number of seconds from 1 on"),
+        (&["--every", "none", "--last", "1"], "no snapshots are recorded"),
+        (&["--yield-after", "0"], "a number of seconds from 1 on"),
+        (
+            &["--yield-pages", "0"],
+            "a number of pages from 1 on, or none for no limit",
+        ),
+        (&["--off", "--last", "1"], "cannot be used with"),
     ] {
-        folder.kv(&[&["history", "db"][..], wrong].concat()).ends_with(2);
+        let refused = folder.kv(&[&["history", "db"][..], wrong].concat()).ends_with(2);
+        refused.says(says);
     }
     folder.kv(&["history", "none"]).ends_with(5);
     folder.kv(&["history", "none", "--off"]).ends_with(5);
+}
+
+#[test]
+fn options_that_are_not_given_leave_the_policy_as_it_is() {
+    let folder = changed("policy");
+    let set = |words: &[&str]| folder.kv(&[&["history", "db"], words].concat());
+    let policy = || {
+        let shown = folder.kv(&["history", "db", "-o", "json"]).ends_with(0);
+        let record = &shown.json()[0];
+        ["every_s", "last", "daily", "yield_after_s", "yield_pages"].map(|name| record[name].as_u64())
+    };
+    set(&["--every", "1h", "--last", "2", "--daily", "7"]).ends_with(0);
+    set(&["--yield-after", "1w"]).ends_with(0);
+    assert_eq!(policy(), [Some(3600), Some(2), Some(7), Some(604_800), None]);
+    set(&["--yield-pages", "9"]).ends_with(0);
+    set(&["--every", "10m"]).ends_with(0);
+    set(&["--last", "0"]).ends_with(0);
+    assert_eq!(policy(), [Some(600), Some(0), Some(7), Some(604_800), Some(9)]);
+    set(&["--daily", "0"]).ends_with(2).says("nothing would stay");
+    set(&["--daily", "1", "--yield-pages", "none"]).ends_with(0);
+    assert_eq!(policy(), [Some(600), Some(0), Some(1), Some(604_800), None]);
+    set(&["--every", "none"]).ends_with(0);
+    assert_eq!(policy(), [None, Some(0), Some(0), Some(604_800), None]);
+    let people = folder.kv(&["history", "db"]).ends_with(0);
+    assert!(people.text().contains("yield pages    no limit\n"), "{}", people.text());
+    set(&["--yield-after", "none"]).ends_with(0);
+    assert_eq!(policy(), [None, Some(0), Some(0), None, None]);
+    // What is refused leaves the transaction of a shell whole.
+    let lines = b"begin\nput key third\nhistory --last 1\nput key fourth\ncommit\nget key\n";
+    let shell = folder.kv_with(&["shell", "db", "--keep-going"], lines).ends_with(2);
+    assert_eq!(shell.text(), "fourth\n");
 }
 
 #[test]
@@ -402,8 +482,12 @@ fn a_row_of_snapshots_is_thinned() {
     folder
         .kv(&["snapshot", "db", "thin", "row/", "--last", "1"])
         .ends_with(0)
-        .says("1 snapshot dropped");
+        .says("1 snapshot dropped, of 3");
     assert_eq!(names(&folder), "old row/1 row/3");
+    let none = folder
+        .kv(&["snapshot", "db", "thin", "rwo/", "--last", "1"])
+        .ends_with(0);
+    none.says("no snapshot has a name that begins with \"rwo/\"");
 }
 
 #[test]
@@ -416,11 +500,30 @@ fn a_mark_keeps_nothing_and_tells_ranges() {
     folder.kv(&["put", "db", "key", "again"]).ends_with(0);
     let both = folder.kv(&["snapshot", "db", "create", "both", "--mark", "--keep"]);
     both.ends_with(2).says("cannot be used with");
-    let ranges = folder.kv(&["diff", "db", "--snapshot", "mark", "--ranges", "-o", "json"]);
+    let ranges = folder.kv(&["diff", "db", "--snapshot", "mark", "--ranges", "-t", "", "-o", "json"]);
     assert_eq!(ranges.ends_with(0).text().trim(), "{\"low\":\"\",\"high\":null}");
     let refused = folder.kv(&["diff", "db", "--commit", "1", "--ranges"]);
     refused.ends_with(2).says("--snapshot NAME alone");
-    folder.kv(&["get", "db", "key", "--snapshot", "mark"]).says("is a mark");
+    for words in [
+        &["get", "db", "key", "--snapshot", "mark"][..],
+        &["backup", "db", "copy", "--snapshot", "mark"],
+        &["diff", "db", "--snapshot", "mark"],
+        &["diff", "db", "--snapshot", "old", "--to-snapshot", "mark"],
+        &["revert", "db", "--snapshot", "mark"],
+        &["snapshot", "db", "create", "again", "--snapshot", "mark"],
+    ] {
+        let mark = folder.kv(words).ends_with(6).says("db: \"mark\" is a mark (");
+        mark.says("kv diff db --snapshot \"mark\" --ranges shows what may have changed since");
+    }
+    for words in [
+        &["cost", "mark"][..],
+        &["cost", "old", "mark"],
+        &["keep", "old", "mark"],
+    ] {
+        let mark = folder.kv(&[&["snapshot", "db"], words].concat()).ends_with(6);
+        mark.says("\"mark\" is a mark, which");
+    }
+    folder.kv(&["snapshot", "db", "unkeep", "mark"]).ends_with(0);
     folder.kv(&["snapshot", "db", "release", "yields"]).ends_with(0);
     folder
         .kv(&["history", "db", "--yield-after", "1w", "--yield-pages", "9"])
@@ -430,4 +533,14 @@ fn a_mark_keeps_nothing_and_tells_ranges() {
     let list = folder.kv(&["snapshot", "db", "list", "-o", "json"]).ends_with(0);
     let marks: Vec<bool> = list.text().lines().map(|line| line.contains("\"mark\":true")).collect();
     assert_eq!(marks.iter().filter(|is_mark| **is_mark).count(), 2, "{}", list.text());
+    // People read one word or more in one column. What is to be done can be left out.
+    let people = folder.kv(&["snapshot", "db"]).ends_with(0);
+    assert!(
+        people
+            .text()
+            .lines()
+            .any(|line| line.starts_with("mark ") && line.trim_end().ends_with("0  mark")),
+        "{}",
+        people.text()
+    );
 }

@@ -274,6 +274,10 @@ class AsyncTransaction(Generic[K, V]):
         """The ranges that may have changed since a snapshot or mark; see `Transaction.changed_ranges`."""
         return await self.run(lambda t: t.changed_ranges(snapshot, table, **bounds))
 
+    async def changed_table_names(self, snapshot: Union[str, bytes]) -> List[Tuple[bytes, Optional[bytes]]]:
+        """Where tables may have come and gone since a snapshot or mark; see `Transaction.changed_table_names`."""
+        return await self.run(lambda t: t.changed_table_names(snapshot))
+
     async def keep_snapshot(self, name: Union[str, bytes], keep: bool = True) -> None:
         """Says whether a snapshot is to be kept; see `Transaction.keep_snapshot`."""
         await self.run(lambda t: t.keep_snapshot(name, keep))

@@ -477,10 +477,18 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
         """The ranges of keys in which something may have changed since a snapshot or mark, in order.
 
         Each is the least key and the least one behind the range, or None if the range has no end. Outside of them
-        nothing has changed. The bounds are bytes, and may be no whole keys, so no codec is asked for them.
+        nothing has changed. The bounds are bytes, and may be no whole keys, so no codec is asked for them. They tell
+        of one table that is there now; `changed_table_names` tells of tables that came and went.
         """
         number, _, bounds = self._compared(self, table, (prefix, start, stop, False))
         return self._txn.snapshot_ranges(text_name(snapshot), number, *bounds)
+
+    def changed_table_names(self, snapshot: Union[str, bytes]) -> List[Tuple[bytes, Optional[bytes]]]:
+        """The ranges of names in which tables may have been created, dropped or renamed since a snapshot or mark.
+
+        The bounds are as those of `changed_ranges`. A copy that follows takes the tables with such names as a whole.
+        """
+        return self._txn.snapshot_ranges(text_name(snapshot), TABLES, 0, None, None, None)
 
     def stat_snapshot(self, name: Union[str, bytes]) -> SnapshotStat:
         """What is recorded of a snapshot; `NotFoundError` if there is none of this name."""

@@ -64,13 +64,6 @@ static kv_db *open_handle(Database *self)
     return self->handle;
 }
 
-static PyObject *answer(Database *self, kv_status status)
-{
-    if (status != KV_OK)
-        return keelkv_raise(status, self->path);
-    Py_RETURN_NONE;
-}
-
 /* ---- opening and closing ---- */
 
 static PyObject *database_open(Database *self, PyObject *args)
@@ -121,7 +114,7 @@ static PyObject *database_open(Database *self, PyObject *args)
 
 static PyObject *database_close(Database *self, PyObject *Py_UNUSED(ignored))
 {
-    return answer(self, close_handle(self));
+    return keelkv_none(close_handle(self), self->path);
 }
 
 static PyObject *database_interrupt(Database *self, PyObject *Py_UNUSED(ignored))
@@ -148,7 +141,7 @@ static PyObject *database_reclaim(Database *self, PyObject *Py_UNUSED(ignored))
     Py_BEGIN_ALLOW_THREADS
     status = kv_reclaim(handle, &freed);
     Py_END_ALLOW_THREADS
-    return status != KV_OK ? keelkv_raise(status, self->path) : PyLong_FromUnsignedLongLong(freed);
+    return keelkv_number(status, self->path, freed);
 }
 
 static PyObject *database_snapshot_cost(Database *self, PyObject *args)
@@ -164,7 +157,7 @@ static PyObject *database_snapshot_cost(Database *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     status = kv_snapshot_cost(handle, first, (size_t)first_len, last, (size_t)last_len, &pages);
     Py_END_ALLOW_THREADS
-    return status != KV_OK ? keelkv_raise(status, self->path) : PyLong_FromUnsignedLongLong(pages);
+    return keelkv_number(status, self->path, pages);
 }
 
 static PyObject *database_sync(Database *self, PyObject *Py_UNUSED(ignored))
@@ -177,7 +170,7 @@ static PyObject *database_sync(Database *self, PyObject *Py_UNUSED(ignored))
     Py_BEGIN_ALLOW_THREADS
     status = kv_sync(handle);
     Py_END_ALLOW_THREADS
-    return answer(self, status);
+    return keelkv_none(status, self->path);
 }
 
 static PyObject *database_newest(Database *self, PyObject *Py_UNUSED(ignored))
@@ -206,7 +199,7 @@ static PyObject *database_wait_durable(Database *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     status = kv_wait_durable(handle, id, ms);
     Py_END_ALLOW_THREADS
-    return answer(self, status);
+    return keelkv_none(status, self->path);
 }
 
 static PyObject *database_wait_commit(Database *self, PyObject *args)
@@ -222,9 +215,7 @@ static PyObject *database_wait_commit(Database *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     status = kv_wait_commit(handle, after, ms, &newest);
     Py_END_ALLOW_THREADS
-    if (status != KV_OK)
-        return keelkv_raise(status, self->path);
-    return PyLong_FromUnsignedLongLong(newest);
+    return keelkv_number(status, self->path, newest);
 }
 
 /* ---- single entries ---- */
@@ -390,9 +381,7 @@ static PyObject *database_stat(Database *self, PyObject *Py_UNUSED(ignored))
     if (handle == NULL)
         return NULL;
     status = kv_stat_db(handle, &s);
-    if (status != KV_OK)
-        return keelkv_raise(status, self->path);
-    return keelkv_figures(&s, keelkv_db_stat_figures);
+    return keelkv_figures_of(status, self->path, &s, keelkv_db_stat_figures);
 }
 
 static PyObject *database_identity(Database *self, PyObject *Py_UNUSED(ignored))
@@ -422,9 +411,7 @@ static PyObject *database_reader_at(Database *self, PyObject *index)
     status = kv_reader_at(handle, i, &r);
     if (status == KV_NOTFOUND)
         Py_RETURN_NONE;
-    if (status != KV_OK)
-        return keelkv_raise(status, self->path);
-    return keelkv_figures(&r, keelkv_reader_figures);
+    return keelkv_figures_of(status, self->path, &r, keelkv_reader_figures);
 }
 
 static PyObject *database_check(Database *self, PyObject *const *args, Py_ssize_t nargs)

@@ -1,4 +1,7 @@
-/* errors.c: statuses of the library become exceptions, whose classes are those of keelkv._errors. */
+/*
+ * errors.c: statuses of the library become exceptions, whose classes are those of keelkv._errors, or the result that a
+ * call has besides.
+ */
 #include "keelkv.h"
 
 static PyObject *from_status; /* from_status(status, message, errno, page, table, needed, path) -> exception */
@@ -43,6 +46,23 @@ PyObject *keelkv_raise(kv_status status, PyObject *path)
         Py_DECREF(error);
     }
     return NULL;
+}
+
+PyObject *keelkv_none(kv_status status, PyObject *path)
+{
+    if (status != KV_OK)
+        return keelkv_raise(status, path);
+    Py_RETURN_NONE;
+}
+
+PyObject *keelkv_number(kv_status status, PyObject *path, uint64_t number)
+{
+    return status != KV_OK ? keelkv_raise(status, path) : PyLong_FromUnsignedLongLong(number);
+}
+
+PyObject *keelkv_figures_of(kv_status status, PyObject *path, const void *object, const Figure *figures)
+{
+    return status != KV_OK ? keelkv_raise(status, path) : keelkv_figures(object, figures);
 }
 
 PyObject *keelkv_raise_key(PyObject *key)

@@ -72,12 +72,23 @@ extern PyTypeObject *keelkv_scan_type;
 extern PyTypeObject *keelkv_buffer_type;
 extern PyTypeObject *keelkv_writer_type;
 
+/* A field of a struct of figures, in a table that one without a name ends. */
+typedef struct Figure {
+    const char *name;
+    size_t offset;
+    size_t size;
+} Figure;
+
 /* ---- errors.c ---- */
 
 /* Fetches keelkv._errors. Returns -1 with an exception. */
 int keelkv_errors_init(void);
 /* Raises what belongs to a status that a call on this thread has just returned. `path` may be NULL. Returns NULL. */
 PyObject *keelkv_raise(kv_status status, PyObject *path);
+/* What a call returns that had this status: None, a number, or the values of a struct; or NULL with what was raised. */
+PyObject *keelkv_none(kv_status status, PyObject *path);
+PyObject *keelkv_number(kv_status status, PyObject *path, uint64_t number);
+PyObject *keelkv_figures_of(kv_status status, PyObject *path, const void *object, const Figure *figures);
 /* Raises NotFoundError with the key that was asked for. Returns NULL. */
 PyObject *keelkv_raise_key(PyObject *key);
 /* Raises BadHandleError with a text of our own. Returns NULL. */
@@ -93,12 +104,6 @@ PyObject *keelkv_txn_same(Txn *self, PyObject *args);
 
 /* ---- figures.c ---- */
 
-/* A field of a struct of figures, in a table that one without a name ends. */
-typedef struct Figure {
-    const char *name;
-    size_t offset;
-    size_t size;
-} Figure;
 extern const Figure keelkv_db_stat_figures[], keelkv_reader_figures[], keelkv_table_stat_figures[],
     keelkv_txn_stat_figures[], keelkv_check_figures[], keelkv_compact_figures[], keelkv_salvage_figures[];
 /* The values of a struct as a tuple. */
@@ -140,6 +145,19 @@ int keelkv_u64(PyObject *object, uint64_t *number);
 /* Fails unless a method got between `least` and `most` arguments. */
 int keelkv_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_ssize_t most);
 
+/* ---- snapshots.c: methods of a transaction ---- */
+
+PyObject *keelkv_txn_snapshot_create(Txn *self, PyObject *args);
+PyObject *keelkv_txn_snapshot_rename(Txn *self, PyObject *args);
+PyObject *keelkv_txn_snapshot_drop(Txn *self, PyObject *args);
+PyObject *keelkv_txn_snapshot_release(Txn *self, PyObject *args);
+PyObject *keelkv_txn_snapshot_keep(Txn *self, PyObject *args);
+PyObject *keelkv_txn_snapshot_thin(Txn *self, PyObject *args);
+PyObject *keelkv_txn_stat_snapshot(Txn *self, PyObject *args);
+PyObject *keelkv_txn_revert(Txn *self, PyObject *args);
+PyObject *keelkv_txn_set_history(Txn *self, PyObject *numbers);
+PyObject *keelkv_txn_history(Txn *self, PyObject *ignored);
+
 /* ---- the objects ---- */
 
 /* Allocates an object of a type with every field zero. */
@@ -162,6 +180,8 @@ kv_txn *keelkv_entries_handle(Entries *entries);
 /* The same for a call that writes: iterators will notice. */
 kv_txn *keelkv_entries_writable(Entries *entries);
 
+/* What a call returns that has changed a transaction: None, or NULL with what was raised. Iterators will notice. */
+PyObject *keelkv_txn_changed(Txn *txn, kv_status status);
 /* Commits, or commits without waiting until the commit is durable. The number of the commit, or NULL. */
 PyObject *keelkv_txn_finish(Txn *txn, int durable);
 PyObject *keelkv_txn_abort(Txn *txn);

@@ -135,9 +135,7 @@ PyObject *keelkv_txn_finish(Txn *self, int durable)
     Py_END_ALLOW_THREADS
     if (status == KV_BUSY)
         self->handle = handle; /* nothing was done */
-    if (status != KV_OK)
-        return keelkv_raise(status, self->db->path);
-    return PyLong_FromUnsignedLongLong(id);
+    return keelkv_number(status, self->db->path, id);
 }
 
 static PyObject *txn_commit(Txn *self, PyObject *Py_UNUSED(ignored))
@@ -190,7 +188,7 @@ static PyObject *txn_id(Txn *self, PyObject *Py_UNUSED(ignored))
     if (handle == NULL)
         return NULL;
     status = kv_txn_id(handle, &id);
-    return status != KV_OK ? keelkv_raise(status, self->db->path) : PyLong_FromUnsignedLongLong(id);
+    return keelkv_number(status, self->db->path, id);
 }
 
 static PyObject *txn_stat(Txn *self, PyObject *Py_UNUSED(ignored))
@@ -202,24 +200,15 @@ static PyObject *txn_stat(Txn *self, PyObject *Py_UNUSED(ignored))
     if (handle == NULL)
         return NULL;
     status = kv_stat_txn(handle, &s);
-    if (status != KV_OK)
-        return keelkv_raise(status, self->db->path);
-    return keelkv_figures(&s, keelkv_txn_stat_figures);
+    return keelkv_figures_of(status, self->db->path, &s, keelkv_txn_stat_figures);
 }
 
 /* ---- tables ---- */
 
-static PyObject *number_or_error(Txn *self, kv_status status, kv_table table)
-{
-    return status != KV_OK ? keelkv_raise(status, self->db->path) : PyLong_FromUnsignedLongLong(table);
-}
-
-static PyObject *none_or_error(Txn *self, kv_status status)
+PyObject *keelkv_txn_changed(Txn *self, kv_status status)
 {
     self->changes++;
-    if (status != KV_OK)
-        return keelkv_raise(status, self->db->path);
-    Py_RETURN_NONE;
+    return keelkv_none(status, self->db->path);
 }
 
 static PyObject *txn_table_open(Txn *self, PyObject *args)
@@ -233,7 +222,7 @@ static PyObject *txn_table_open(Txn *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "y#", &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
         return NULL;
     status = kv_table_open(handle, name, (size_t)len, &table);
-    return number_or_error(self, status, table);
+    return keelkv_number(status, self->db->path, table);
 }
 
 static PyObject *txn_table_create(Txn *self, PyObject *args)
@@ -251,39 +240,51 @@ static PyObject *txn_table_create(Txn *self, PyObject *args)
     options.flags = flags;
     self->changes++;
     status = kv_table_create(handle, name, (size_t)len, &options, &table);
-    return number_or_error(self, status, table);
+    return keelkv_number(status, self->db->path, table);
 }
 
-static PyObject *txn_table_rename(Txn *self, PyObject *args)
+/* (table, text): gives a table a name or a note. */
+static PyObject *table_gets(Txn *self, PyObject *args,
+    kv_status (*give)(kv_txn *txn, kv_table table, const void *text, size_t len))
 {
-    const char *name;
+    const char *text;
     Py_ssize_t len;
     unsigned long long table;
     kv_txn *handle;
 
-    if (!PyArg_ParseTuple(args, "Ky#", &table, &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
+    if (!PyArg_ParseTuple(args, "Ky#", &table, &text, &len) || (handle = keelkv_txn_handle(self)) == NULL)
         return NULL;
-    return none_or_error(self, kv_table_rename(handle, table, name, (size_t)len));
+    return keelkv_txn_changed(self, give(handle, table, text, (size_t)len));
+}
+
+static PyObject *txn_table_rename(Txn *self, PyObject *args)
+{
+    return table_gets(self, args, kv_table_rename);
+}
+
+static PyObject *txn_table_set_note(Txn *self, PyObject *args)
+{
+    return table_gets(self, args, kv_table_set_note);
+}
+
+static PyObject *table_loses(Txn *self, PyObject *number, kv_status (*take)(kv_txn *txn, kv_table table))
+{
+    kv_table table = 0;
+    kv_txn *handle;
+
+    if (keelkv_u64(number, &table) < 0 || (handle = keelkv_txn_handle(self)) == NULL)
+        return NULL;
+    return keelkv_txn_changed(self, take(handle, table));
 }
 
 static PyObject *txn_table_clear(Txn *self, PyObject *number)
 {
-    kv_table table = 0;
-    kv_txn *handle;
-
-    if (keelkv_u64(number, &table) < 0 || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    return none_or_error(self, kv_table_clear(handle, table));
+    return table_loses(self, number, kv_table_clear);
 }
 
 static PyObject *txn_table_drop(Txn *self, PyObject *number)
 {
-    kv_table table = 0;
-    kv_txn *handle;
-
-    if (keelkv_u64(number, &table) < 0 || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    return none_or_error(self, kv_table_drop(handle, table));
+    return table_loses(self, number, kv_table_drop);
 }
 
 static PyObject *txn_table_text(Txn *self, PyObject *number,
@@ -310,18 +311,6 @@ static PyObject *txn_table_note(Txn *self, PyObject *number)
     return txn_table_text(self, number, kv_table_note);
 }
 
-static PyObject *txn_table_set_note(Txn *self, PyObject *args)
-{
-    const char *note;
-    Py_ssize_t len;
-    unsigned long long table;
-    kv_txn *handle;
-
-    if (!PyArg_ParseTuple(args, "Ky#", &table, &note, &len) || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    return none_or_error(self, kv_table_set_note(handle, table, note, (size_t)len));
-}
-
 static PyObject *txn_stat_table(Txn *self, PyObject *args)
 {
     kv_table_stat s = KV_TABLE_STAT_INIT;
@@ -333,173 +322,7 @@ static PyObject *txn_stat_table(Txn *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "KI", &table, &level) || (handle = keelkv_txn_handle(self)) == NULL)
         return NULL;
     status = kv_stat_table(handle, table, level, &s);
-    if (status != KV_OK)
-        return keelkv_raise(status, self->db->path);
-    return keelkv_figures(&s, keelkv_table_stat_figures);
-}
-
-/* ---- snapshots ---- */
-
-static PyObject *txn_snapshot_create(Txn *self, PyObject *args)
-{
-    kv_snapshot_options options = KV_SNAPSHOT_OPTIONS_INIT;
-    const char *name, *note;
-    Py_ssize_t len, note_len;
-    unsigned int flags;
-    kv_txn *handle;
-    kv_status status;
-
-    if (!PyArg_ParseTuple(args, "y#Iy#", &name, &len, &flags, &note, &note_len) ||
-        (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    options.flags = flags;
-    options.note.data = note;
-    options.note.len = (size_t)note_len;
-    Py_BEGIN_ALLOW_THREADS /* of a read transaction, it waits for a writer and for the disk */
-    status = kv_snapshot_create(handle, name, (size_t)len, &options);
-    Py_END_ALLOW_THREADS
-    return none_or_error(self, status);
-}
-
-static PyObject *txn_snapshot_rename(Txn *self, PyObject *args)
-{
-    const char *name, *to;
-    Py_ssize_t len, to_len;
-    kv_txn *handle;
-
-    if (!PyArg_ParseTuple(args, "y#y#", &name, &len, &to, &to_len) || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    return none_or_error(self, kv_snapshot_rename(handle, name, (size_t)len, to, (size_t)to_len));
-}
-
-static PyObject *txn_snapshot_drop(Txn *self, PyObject *args)
-{
-    const char *name;
-    Py_ssize_t len;
-    kv_txn *handle;
-
-    if (!PyArg_ParseTuple(args, "y#", &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    return none_or_error(self, kv_snapshot_drop(handle, name, (size_t)len));
-}
-
-static PyObject *txn_snapshot_keep(Txn *self, PyObject *args)
-{
-    const char *name;
-    Py_ssize_t len;
-    unsigned int keep;
-    kv_txn *handle;
-
-    if (!PyArg_ParseTuple(args, "y#I", &name, &len, &keep) || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    return none_or_error(self, kv_snapshot_keep(handle, name, (size_t)len, keep));
-}
-
-static PyObject *txn_snapshot_release(Txn *self, PyObject *args)
-{
-    const char *name;
-    Py_ssize_t len;
-    kv_txn *handle;
-
-    if (!PyArg_ParseTuple(args, "y#", &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    return none_or_error(self, kv_snapshot_release(handle, name, (size_t)len));
-}
-
-/* (source, table): source is the transaction whose state is gone back to. */
-static PyObject *txn_revert(Txn *self, PyObject *args)
-{
-    unsigned long long table;
-    uint64_t changed = 0;
-    kv_txn *handle, *from;
-    kv_status status;
-    Txn *source;
-
-    if (!PyArg_ParseTuple(args, "O!K", keelkv_txn_type, &source, &table) ||
-        (handle = keelkv_txn_handle(self)) == NULL || (from = keelkv_txn_handle(source)) == NULL)
-        return NULL;
-    self->changes++;
-    Py_BEGIN_ALLOW_THREADS /* it may read and write much */
-    status = kv_revert(handle, from, table, &changed);
-    Py_END_ALLOW_THREADS
-    if (status != KV_OK)
-        return keelkv_raise(status, self->db->path);
-    return PyLong_FromUnsignedLongLong(changed);
-}
-
-/* The fields of kv_snapshot_stat, in their order. */
-static PyObject *txn_stat_snapshot(Txn *self, PyObject *args)
-{
-    kv_snapshot_stat s = KV_SNAPSHOT_STAT_INIT;
-    const char *name;
-    Py_ssize_t len;
-    kv_txn *handle;
-    kv_status status;
-
-    if (!PyArg_ParseTuple(args, "y#", &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    status = kv_stat_snapshot(handle, name, (size_t)len, &s);
-    if (status != KV_OK)
-        return keelkv_raise(status, self->db->path);
-    return Py_BuildValue("IKKy#KKNN", s.flags, (unsigned long long)s.commit, (unsigned long long)s.time,
-        (const char *)s.guid, (Py_ssize_t)sizeof s.guid, (unsigned long long)s.file_pages,
-        (unsigned long long)s.used_pages, keelkv_bytes(s.note), PyBool_FromLong(s.automatic != 0));
-}
-
-/* A retention from its numbers, in their order. */
-static int retention_of(PyObject *numbers, kv_retention *r)
-{
-    unsigned long long pages;
-
-    if (!PyArg_ParseTuple(numbers, "IIIIIIIK", &r->interval, &r->last, &r->hourly, &r->daily, &r->weekly, &r->monthly,
-            &r->yield_after, &pages))
-        return 0;
-    r->yield_pages = pages;
-    return 1;
-}
-
-static PyObject *txn_set_history(Txn *self, PyObject *numbers)
-{
-    kv_retention policy = KV_RETENTION_INIT;
-    kv_txn *handle;
-
-    if ((numbers != Py_None && !retention_of(numbers, &policy)) || (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    return none_or_error(self, kv_history(handle, numbers == Py_None ? NULL : &policy));
-}
-
-static PyObject *txn_history(Txn *self, PyObject *Py_UNUSED(ignored))
-{
-    kv_retention r = KV_RETENTION_INIT;
-    kv_txn *handle = keelkv_txn_handle(self);
-    kv_status status;
-
-    if (handle == NULL)
-        return NULL;
-    status = kv_stat_history(handle, &r);
-    if (status == KV_NOTFOUND)
-        Py_RETURN_NONE;
-    if (status != KV_OK)
-        return keelkv_raise(status, self->db->path);
-    return Py_BuildValue("IIIIIIIK", r.interval, r.last, r.hourly, r.daily, r.weekly, r.monthly, r.yield_after,
-        (unsigned long long)r.yield_pages);
-}
-
-static PyObject *txn_snapshot_thin(Txn *self, PyObject *args)
-{
-    kv_retention retention = KV_RETENTION_INIT;
-    const char *prefix;
-    Py_ssize_t len;
-    PyObject *numbers;
-    uint64_t dropped = 0;
-    kv_txn *handle;
-    kv_status status;
-
-    if (!PyArg_ParseTuple(args, "y#O!", &prefix, &len, &PyTuple_Type, &numbers) || !retention_of(numbers, &retention) ||
-        (handle = keelkv_txn_handle(self)) == NULL)
-        return NULL;
-    status = kv_snapshot_thin(handle, prefix, (size_t)len, &retention, &dropped);
-    return status != KV_OK ? keelkv_raise(status, self->db->path) : PyLong_FromUnsignedLongLong(dropped);
+    return keelkv_figures_of(status, self->db->path, &s, keelkv_table_stat_figures);
 }
 
 /* ---- maintenance ---- */
@@ -554,20 +377,20 @@ static PyMethodDef txn_methods[] = {
     {"table_note", (PyCFunction)txn_table_note, METH_O, NULL},
     {"table_set_note", (PyCFunction)txn_table_set_note, METH_VARARGS, NULL},
     {"stat_table", (PyCFunction)txn_stat_table, METH_VARARGS, NULL},
-    {"snapshot_create", (PyCFunction)txn_snapshot_create, METH_VARARGS, NULL},
-    {"snapshot_rename", (PyCFunction)txn_snapshot_rename, METH_VARARGS, NULL},
-    {"snapshot_drop", (PyCFunction)txn_snapshot_drop, METH_VARARGS, NULL},
-    {"snapshot_keep", (PyCFunction)txn_snapshot_keep, METH_VARARGS, NULL},
-    {"snapshot_release", (PyCFunction)txn_snapshot_release, METH_VARARGS, NULL},
+    {"snapshot_create", (PyCFunction)keelkv_txn_snapshot_create, METH_VARARGS, NULL},
+    {"snapshot_rename", (PyCFunction)keelkv_txn_snapshot_rename, METH_VARARGS, NULL},
+    {"snapshot_drop", (PyCFunction)keelkv_txn_snapshot_drop, METH_VARARGS, NULL},
+    {"snapshot_keep", (PyCFunction)keelkv_txn_snapshot_keep, METH_VARARGS, NULL},
+    {"snapshot_release", (PyCFunction)keelkv_txn_snapshot_release, METH_VARARGS, NULL},
     {"snapshot_ranges", (PyCFunction)(void (*)(void))keelkv_txn_snapshot_ranges, METH_FASTCALL, NULL},
-    {"revert", (PyCFunction)txn_revert, METH_VARARGS, NULL},
+    {"revert", (PyCFunction)keelkv_txn_revert, METH_VARARGS, NULL},
     {"diff", (PyCFunction)(void (*)(void))keelkv_txn_diff, METH_FASTCALL, NULL},
     {"diff_count", (PyCFunction)(void (*)(void))keelkv_txn_diff_count, METH_FASTCALL, NULL},
     {"same", (PyCFunction)keelkv_txn_same, METH_VARARGS, NULL},
-    {"stat_snapshot", (PyCFunction)txn_stat_snapshot, METH_VARARGS, NULL},
-    {"set_history", (PyCFunction)txn_set_history, METH_O, NULL},
-    {"history", (PyCFunction)txn_history, METH_NOARGS, NULL},
-    {"snapshot_thin", (PyCFunction)txn_snapshot_thin, METH_VARARGS, NULL},
+    {"stat_snapshot", (PyCFunction)keelkv_txn_stat_snapshot, METH_VARARGS, NULL},
+    {"set_history", (PyCFunction)keelkv_txn_set_history, METH_O, NULL},
+    {"history", (PyCFunction)keelkv_txn_history, METH_NOARGS, NULL},
+    {"snapshot_thin", (PyCFunction)keelkv_txn_snapshot_thin, METH_VARARGS, NULL},
     {"check", (PyCFunction)(void (*)(void))txn_check, METH_FASTCALL, NULL},
     {"backup", (PyCFunction)(void (*)(void))txn_backup, METH_FASTCALL, NULL},
     {"backup_stream", (PyCFunction)(void (*)(void))txn_backup_stream, METH_FASTCALL, NULL},

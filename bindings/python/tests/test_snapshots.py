@@ -171,6 +171,28 @@ class Snapshots(Case):
             with self.assertRaises(keelkv.NotFoundError):
                 now.changed_ranges("none")
 
+    def test_tables_that_came_and_went_since_a_mark_are_told_by_their_names(self):
+        db = self.changed()
+        with db.write() as t:
+            for i in range(200):
+                t.table(f"table{i:03}" + "x" * 100, create=True)
+            t.create_snapshot("mark", mark=True)
+        db[b"key"] = b"third"
+        with db.read() as now:
+            self.assertEqual(now.changed_table_names("mark"), [])
+            with self.assertRaises(keelkv.NotFoundError):
+                now.changed_table_names("none")
+        with db.write() as t:
+            gone = b"table100" + b"x" * 100
+            t.table(gone).drop()
+            t.table("zebra", create=True)
+            own = t.changed_table_names("mark")
+        with db.read() as now:
+            (low, high), (last, end) = now.changed_table_names("mark")
+            self.assertEqual(own, [(low, high), (last, end)])
+            self.assertTrue(b"table000" < low <= gone < high < last <= b"zebra", (low, high, last))
+            self.assertIsNone(end)
+
     def test_names_and_notes_are_bytes(self):
         db = self.changed()
         with db.write() as t:

@@ -54,6 +54,8 @@ with plain.read() as s2:
         assert_type((k, v), Tuple[bytes, bytes])
     assert_type(list(reversed(s2.keys())), List[bytes])
     assert_type(list(s2.values()), List[bytes])
+    assert_type(s2.changed_ranges("mark"), List[Tuple[bytes, Optional[bytes]]])
+    assert_type(s2.changed_table_names(b"mark"), List[Tuple[bytes, Optional[bytes]]])
     cursor: keelkv.Cursor[bytes, bytes] = s2.cursor()
     assert_type(cursor.seek(b"k"), Optional[Tuple[bytes, bytes]])
     assert_type(cursor.seek(b"k", keelkv.SEEK_LE), Optional[Tuple[bytes, bytes]])

@@ -135,6 +135,20 @@ class SnapshotsTest < DatabaseTest
     end
   end
 
+  def test_tables_that_came_and_went_since_a_mark_are_told_by_their_names
+    @db.transaction do |t|
+      t.create_table("first")
+      t.create_snapshot("mark", mark: true)
+    end
+    @db["key"] = "third"
+    @db.snapshot { |now| assert_empty now.changed_table_names("mark") }
+    @db.transaction { |t| t.create_table("second") }
+    @db.snapshot do |now|
+      assert_equal [["", nil]], now.changed_table_names("mark")
+      assert_raises(KV::NotFound) { now.changed_table_names("none") }
+    end
+  end
+
   def test_what_is_dropped_is_given_back
     @db.snapshot("old") do |old|
       @db.transaction { |t| t.drop_snapshot("old") }

@@ -1,10 +1,9 @@
 //! `kv backup`: copying a database in use.
 
 use crate::context::Context;
-use crate::database::Database;
 use crate::exit::{is_interruption, shown, Exit, Failure, Outcome};
 use crate::input::args::{OverwriteArgs, StateArg};
-use crate::inspect::holders;
+use crate::inspect::{holders, states};
 use crate::output::progress;
 use crate::output::stream::Out;
 use clap::Args;
@@ -35,8 +34,7 @@ pub struct Backup {
 impl Backup {
     /// Copies.
     pub fn run(self, context: &Context) -> Outcome {
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let txn = database.read()?;
+        let (database, txn) = states::open_own(&self.file, &self.at, context)?;
         let options = BackupOptions {
             compact: self.compact,
             overwrite: self.replaces.overwrite,

@@ -1,11 +1,10 @@
 //! `kv check`: proving that a file is whole.
 
 use crate::context::Context;
-use crate::database::Database;
 use crate::exit::{Exit, Outcome};
 use crate::input::args::StateArg;
 use crate::inspect::faults::{table_of, Faults, Job};
-use crate::inspect::slots;
+use crate::inspect::{slots, states};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress;
 use crate::output::stream::{self, Out};
@@ -36,8 +35,7 @@ pub struct Check {
 impl Check {
     /// Checks.
     pub fn run(self, context: &Context) -> Outcome {
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let txn = database.read()?;
+        let (database, txn) = states::open_own(&self.file, &self.at, context)?;
         let mut out = Out::open()?;
         let form = self.form.form;
         let mut faults = Faults::new(&mut out, form, Job::Check);

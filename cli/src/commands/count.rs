@@ -1,9 +1,9 @@
 //! `kv count`: how many entries a range has.
 
 use crate::context::Context;
-use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
 use crate::input::args::{HexArg, RangeArgs, StateArg, TableArg};
+use crate::inspect::states;
 use crate::output::json::Object;
 use crate::output::stream::Out;
 use crate::output::{Form, FormArg};
@@ -32,8 +32,7 @@ impl Count {
     pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
         let range = self.range.read(self.hex.syntax())?;
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let mut txn = database.reading()?;
+        let (database, mut txn) = states::open(&self.file, &self.at, context)?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, name.as_deref())?;
         let count = reader.count(table, &range.range(false)).about(&self.file)?;

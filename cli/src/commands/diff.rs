@@ -1,23 +1,23 @@
 //! `kv diff`: what was added, removed and changed between two states.
 
+use super::ranges::Ranges;
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::input::args::{EarlierState, HexArg, LaterStateArg, RangeArgs, SinceStateArg, TablesArg};
-use crate::input::bytes::Syntax;
+use crate::input::args::{time_help, EarlierState, HexArg, LaterStateArg, RangeArgs, StateArg, TablesArg};
 use crate::inspect::changes::{counts, tables_of, TwoNames};
-use crate::inspect::states::StateName;
+use crate::inspect::states::{self, StateName};
 use crate::interrupt;
 use crate::output::entries::EntryForm;
 use crate::output::figures::{self, Figure, Record};
-use crate::output::json::Object;
 use crate::output::stream::Out;
-use crate::output::text::{escaped, Quoted};
+use crate::output::tables::TableLines;
+use crate::output::text::Quoted;
 use crate::output::{Form, FormArg};
 use crate::session::Reading;
 use clap::Args;
-use kv_engine::{Change, ChangeCounts, ChangeKind, ChangedRange, Difference, Range, ReadTxn, Reader};
-use std::path::{Path, PathBuf};
+use kv_engine::{Change, ChangeCounts, ChangeKind, Difference, Range, ReadTxn, Reader};
+use std::path::PathBuf;
 
 /// Shows what was added, removed and changed since an earlier state.
 ///
@@ -25,9 +25,25 @@ use std::path::{Path, PathBuf};
 /// --to-snapshot, --to-commit or --to-time. Only what differs is read. Each change is a line: "+" for an added key,
 /// "-" for a removed one and "~" for a changed value, then the key and its values, the earlier one first. The changes
 /// of a table stand behind a line that begins with "@" and names the table. A table that was dropped and made anew is
-/// two. With --ranges, a mark will do, of whose state nothing is kept. Where a commit or a time is given, standard
-/// error tells which state was found for it.
+/// two. Where a commit or a time is given, standard error tells which state was found for it.
+///
+/// With --ranges, a mark will do, of whose state nothing is kept. A line "? A <= key < B" says that something may have
+/// changed in the keys from A on and before B, which is left out itself; without A the range begins with the least key,
+/// without B it has no end, and "? key = A" is one key. Nothing has changed outside of the ranges. Since a snapshot,
+/// the tables that were created, dropped or renamed are named as above. Since a mark, of which no list of tables is
+/// kept, "@ (list of tables)" stands before the ranges of names in which tables may have been created, dropped or
+/// renamed: a copy that follows takes those tables anew as a whole.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("snapshot", |snapshot| snapshot.help("The earlier state is the snapshot of this name, with escapes")),
+    mut_arg("commit", |commit| commit.help(
+        "The earlier state is the newest one up to this commit, of those that are kept: the newest one of all and those \
+         of snapshots"
+    )),
+    mut_arg("time", |time| time.help(time_help(
+        "The earlier state is the newest one up to this time, of those that are kept"
+    ))),
+)]
 pub struct Diff {
     /// The database.
     file: PathBuf,
@@ -39,7 +55,8 @@ pub struct Diff {
     /// Shows keys without their values.
     #[arg(long, short, conflicts_with = "count")]
     keys_only: bool,
-    /// Shows the ranges of keys in which something may have changed since a snapshot or mark, and no keys in them.
+    /// Shows the ranges of keys in which something may have changed since a snapshot or mark, and no keys in them. The
+    /// later state is the newest one.
     #[arg(long, conflicts_with_all = ["count", "keys_only"])]
     ranges: bool,
     #[command(flatten)]
@@ -49,7 +66,7 @@ pub struct Diff {
     #[command(flatten)]
     hex: HexArg,
     #[command(flatten)]
-    since: SinceStateArg,
+    since: StateArg,
     #[command(flatten)]
     to: LaterStateArg,
 }
@@ -71,21 +88,30 @@ impl Diff {
             syntax,
         };
         if self.ranges {
-            let (EarlierState::Snapshot(mark), None) = (&since, &until) else {
+            let (EarlierState::Snapshot(since), None) = (&since, &until) else {
                 return Err(Failure::usage(
                     "--ranges: they are told from a snapshot or mark to the newest state; give --snapshot NAME alone",
                 ));
             };
-            return Ranges { form, mark }.show(&self.file, name.as_deref(), &keys.range(false), context);
+            Ranges { form, since }.show(&self.file, name.as_deref(), &keys.range(false), context)?;
+            return Ok(Exit::Done);
         }
         let database = Database::to_read(&self.file, context)?;
-        let before = database.begin_read_at(&since)?;
+        let before = states::begin(&database, &since)?;
         tell(&database, "earlier", (&since, &before), context);
         let mut reading = match &until {
             None => database.reading()?,
             Some(until) => {
-                let after = database.begin_read_at(until)?;
+                let after = states::begin(&database, until)?;
                 tell(&database, "later", (until, &after), context);
+                if before.id() > after.id() {
+                    context.say(format_args!(
+                        "{}: commit {} comes before commit {}, so the changes are told backwards",
+                        shown(&database.path),
+                        after.id(),
+                        before.id()
+                    ));
+                }
                 Reading::Own(Box::new(after))
             }
         };
@@ -119,83 +145,6 @@ impl Diff {
         }
         out.finish()?;
         Ok(Exit::Done)
-    }
-}
-
-/// The ranges that have changed since a mark.
-struct Ranges<'a> {
-    form: EntryForm,
-    mark: &'a [u8],
-}
-
-impl Ranges<'_> {
-    /// Shows those of the table with this name, or of all tables.
-    fn show(&self, file: &Path, name: Option<&[u8]>, range: &Range<'_>, context: &Context) -> Outcome {
-        let database = Database::to_read(file, context)?;
-        let mut reading = database.reading()?;
-        let mut txn = reading.reader();
-        let mut tables = database.tables(&mut *txn)?;
-        if let Some(name) = name {
-            tables.retain(|table| table.name.as_deref().unwrap_or_default() == name);
-            if tables.is_empty() {
-                return Err(database.no_table(name));
-            }
-        }
-        interrupt::watch();
-        let mut out = Out::open()?;
-        for table in &tables {
-            let name = table.name.as_deref().unwrap_or_default();
-            let (mut is_first, mut written) = (true, Ok(()));
-            let told = txn.snapshot_ranges(self.mark, table.id, range, &mut |range| {
-                let is_first = std::mem::replace(&mut is_first, false);
-                written = self.write(&mut out, name, range, is_first);
-                written.is_ok()
-            });
-            written?;
-            told.map_err(|error| database.no_snapshot(self.mark, error))?;
-        }
-        out.finish()?;
-        Ok(Exit::Done)
-    }
-
-    fn write(&self, out: &mut Out, table: &[u8], range: &ChangedRange<'_>, is_first: bool) -> Outcome<()> {
-        match self.form.form {
-            Form::Json => {
-                let object = match table {
-                    b"" => Object::new(),
-                    name => Object::new().bytes("table", name, Syntax::Text),
-                };
-                let object = object.bytes("low", range.low, self.form.syntax);
-                let object = match range.high {
-                    Some(high) => object.bytes("high", high, self.form.syntax),
-                    None => object.plain("high", "null"),
-                };
-                out.bytes(&object.line())
-            }
-            Form::Raw => {
-                out.bytes(table)?;
-                self.bounds(out, range, b"\t")
-            }
-            Form::Table => {
-                match table {
-                    _ if !is_first => {}
-                    b"" => out.text("@ (main)\n")?,
-                    name => out.text(format_args!("@ {}\n", escaped(name)))?,
-                }
-                self.bounds(out, range, b"")
-            }
-        }
-    }
-
-    /// Writes the bounds of a range behind `before`. There is no second one if there is no end.
-    fn bounds(&self, out: &mut Out, range: &ChangedRange<'_>, before: &[u8]) -> Outcome<()> {
-        out.bytes(before)?;
-        self.form.bytes(out, range.low)?;
-        if let Some(high) = range.high {
-            out.bytes(b"\t")?;
-            self.form.bytes(out, high)?;
-        }
-        out.bytes(b"\n")
     }
 }
 
@@ -253,12 +202,16 @@ struct Writer {
 }
 
 impl Writer {
+    fn lines(&self) -> TableLines {
+        TableLines(self.form)
+    }
+
     /// Writes the changes of a table.
     fn table(&self, out: &mut Out, table: &TwoNames, range: &Range<'_>, pair: &mut Pair<'_>) -> Outcome<()> {
         let fail = |error| pair.database.fail(error);
         let Pair { before, after, .. } = pair;
         if table.event().is_some() {
-            self.event(out, table)?;
+            self.lines().event(out, table)?;
         } else if kv_engine::same(&mut **before, &mut **after, Some(table.id)).map_err(fail)? {
             return Ok(());
         }
@@ -293,49 +246,6 @@ impl Writer {
         }
     }
 
-    /// Writes what has become of a table itself.
-    fn event(&self, out: &mut Out, table: &TwoNames) -> Outcome<()> {
-        let event = table.event().unwrap_or_default();
-        let former = table.former_name();
-        match self.form.form {
-            Form::Json => {
-                let object = self.object(table).string("table_change", event);
-                let object = match former {
-                    Some(name) => object.bytes("former_name", name, Syntax::Text),
-                    None => object,
-                };
-                out.bytes(&object.line())
-            }
-            Form::Raw => {
-                let name = table.name();
-                self.fields(out, &[event.as_bytes(), name, former.unwrap_or_default()])
-            }
-            Form::Table => {
-                self.heading(out, table)?;
-                match former {
-                    Some(name) => out.line(format_args!(", renamed from {}", Quoted(name))),
-                    None => out.line(format_args!(", {event}")),
-                }
-            }
-        }
-    }
-
-    /// Writes the name of a table, for people.
-    fn heading(&self, out: &mut Out, table: &TwoNames) -> Outcome<()> {
-        match table.name() {
-            b"" => out.text("@ (main)"),
-            name => out.text(format_args!("@ {}", escaped(name))),
-        }
-    }
-
-    /// Begins the object of a change. The main table is not named in it.
-    fn object(&self, table: &TwoNames) -> Object {
-        match table.name() {
-            b"" => Object::new(),
-            name => Object::new().bytes("table", name, Syntax::Text),
-        }
-    }
-
     fn change(&self, out: &mut Out, table: &TwoNames, change: &Change<'_>, is_named: &mut bool) -> Outcome<()> {
         let (word, sign) = match change.kind {
             ChangeKind::Added => ("added", "+"),
@@ -347,7 +257,7 @@ impl Writer {
         match self.form.form {
             Form::Json => {
                 let syntax = self.form.syntax;
-                let object = self.object(table).string("change", word);
+                let object = self.lines().object(table).string("change", word);
                 let object = object.bytes("key", change.key, syntax);
                 let object = values.fold(object, |object, (name, value)| object.bytes(name, value, syntax));
                 out.bytes(&object.line())
@@ -359,7 +269,7 @@ impl Writer {
             }
             Form::Table => {
                 if !std::mem::replace(is_named, true) {
-                    self.heading(out, table)?;
+                    self.lines().heading(out, table)?;
                     out.bytes(b"\n")?;
                 }
                 out.text(format_args!("{sign} "))?;

@@ -6,6 +6,7 @@ use crate::exit::{shown, About, Exit, Outcome};
 use crate::formats::sink::TableWriter;
 use crate::formats::{csv, json, mdb, Format};
 use crate::input::args::{HexArg, RangeArgs, StateArg, TableArg};
+use crate::inspect::states;
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
 use clap::Args;
@@ -57,8 +58,7 @@ impl Dump {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let mut txn = database.reading()?;
+        let (database, mut txn) = states::open(&self.file, &self.at, context)?;
         let mut reader = txn.reader();
         let mut tables = Tables {
             tables: self.tables(&database, &mut *reader, name)?,

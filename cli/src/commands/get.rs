@@ -5,6 +5,7 @@ use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
 use crate::input::args::{HexArg, StateArg, TableArg};
 use crate::input::bytes::Syntax;
+use crate::inspect::states;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
 use crate::output::text::Quoted;
@@ -44,8 +45,7 @@ impl Get {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let keys: Vec<Vec<u8>> = self.keys.iter().map(|key| syntax.read(key)).collect::<Outcome<_>>()?;
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let mut txn = database.reading()?;
+        let (database, mut txn) = states::open(&self.file, &self.at, context)?;
         let mut txn = txn.reader();
         let table = database.table(&mut *txn, name.as_deref())?;
         let mut out = Out::open()?;

@@ -2,13 +2,13 @@
 
 use crate::context::Context;
 use crate::database::{Database, WriteAccess};
-use crate::exit::{About, Exit, Failure, Outcome};
-use crate::input::retention::{seconds, RetentionArgs};
+use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::input::retention::{keeps_any, pages, seconds, RetentionArgs};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::Retention;
+use kv_engine::{Error, Reader, Retention};
 use std::path::PathBuf;
 
 /// Has commits record snapshots by themselves, and shows by which policy they do.
@@ -20,26 +20,30 @@ use std::path::PathBuf;
 /// A snapshot that was created with --yield becomes a mark when it is older than --yield-after, or the oldest one when
 /// all snapshots keep more than --yield-pages: its name stays, and nothing else of it is kept.
 ///
-/// --every, --yield-after and --yield-pages replace the whole policy: what is not given again is 0. Fewer snapshots
-/// stay from the next one on that is recorded. A snapshot is of what its commit has made: to keep the state before a
-/// change, create one first.
+/// Options that are not given leave what is set as it is: --daily 7 changes one count, and 0 takes it away. Fewer
+/// snapshots stay from the next one on that is recorded. A snapshot is of what its commit has made: to keep the state
+/// before a change, create one first.
 #[derive(Debug, Args)]
 pub struct History {
     /// The database.
     file: PathBuf,
-    /// Records a snapshot when the newest is older than this: 90s, 10m, 1h, 1d, 1w.
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    /// Records a snapshot when the newest is older than this: 90s, 10m, 1h, 1d, 1w. --every none ends that, and
+    /// snapshots go on yielding.
+    #[arg(long, value_name = "TIME", value_parser = seconds, allow_negative_numbers = true)]
     every: Option<u32>,
     #[command(flatten)]
     stay: RetentionArgs,
-    /// Makes marks of snapshots that yield when they are older than this.
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    /// Makes marks of snapshots that yield when they are older than this. --yield-after none ends that.
+    #[arg(long, value_name = "TIME", value_parser = seconds, allow_negative_numbers = true)]
     yield_after: Option<u32>,
-    /// Makes marks of snapshots that yield, the oldest first, while snapshots keep more than N pages.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    yield_pages: u64,
+    /// Makes marks of snapshots that yield, the oldest first, while snapshots keep more than N pages. --yield-pages
+    /// none ends that.
+    #[arg(long, value_name = "N", value_parser = pages, allow_negative_numbers = true)]
+    yield_pages: Option<u64>,
     /// Records none from now on, and makes no marks. Those that are there stay.
-    #[arg(long, conflicts_with_all = ["every", "yield_after", "yield_pages"])]
+    #[arg(long, conflicts_with_all = [
+        "every", "last", "hourly", "daily", "weekly", "monthly", "yield_after", "yield_pages",
+    ])]
     off: bool,
     #[command(flatten)]
     form: FormArg,
@@ -48,24 +52,45 @@ pub struct History {
 impl History {
     /// Does what is wanted.
     pub fn run(self, context: &Context) -> Outcome {
-        match self.every {
-            None if self.stay.is_given() => Err(Failure::usage(
-                "--last, --hourly, --daily, --weekly and --monthly say what stays; say with --every how often a snapshot \
-                 is recorded",
+        let changes = self.every.is_some() || self.stay.is_given();
+        match changes || self.off || self.yield_after.is_some() || self.yield_pages.is_some() {
+            true => self.set(context),
+            false => self.show(context),
+        }
+    }
+
+    /// Returns the policy that the options make of the one before, or `None` if nothing is left of it.
+    fn policy(&self, before: Option<Retention>) -> Outcome<Option<Retention>> {
+        let before = before.unwrap_or_default();
+        // Who ends the recording need not know which counts there are.
+        let kept = match self.every {
+            Some(0) => Retention {
+                yield_after: before.yield_after,
+                yield_pages: before.yield_pages,
+                ..Retention::default()
+            },
+            _ => before,
+        };
+        let policy = Retention {
+            interval: self.every.unwrap_or(before.interval),
+            yield_after: self.yield_after.unwrap_or(before.yield_after),
+            yield_pages: self.yield_pages.unwrap_or(before.yield_pages),
+            ..self.stay.over(kept)
+        };
+        match (policy.interval, keeps_any(&policy)) {
+            (0, true) => Err(Failure::usage(
+                "--last, --hourly, --daily, --weekly and --monthly say what stays, and no snapshots are recorded; say \
+                 with --every how often one is",
             )),
-            Some(_) if !self.stay.is_given() => Err(Failure::usage(
+            (1.., false) if before.interval > 0 => Err(Failure::usage(
+                "nothing would stay; leave one of --last, --hourly, --daily, --weekly and --monthly above 0, or end it \
+                 with --every none",
+            )),
+            (1.., false) => Err(Failure::usage(
                 "--every needs to know what stays; say it with --last, --hourly, --daily, --weekly or --monthly",
             )),
-            None if self.off => self.set(None, context),
-            None if self.yield_after.is_none() && self.yield_pages == 0 => self.show(context),
-            every => {
-                let policy = Retention {
-                    yield_after: self.yield_after.unwrap_or(0),
-                    yield_pages: self.yield_pages,
-                    ..self.stay.retention(every.unwrap_or(0))
-                };
-                self.set(Some(policy), context)
-            }
+            (0, false) if (policy.yield_after, policy.yield_pages) == (0, 0) => Ok(None),
+            _ => Ok(Some(policy)),
         }
     }
 
@@ -79,16 +104,45 @@ impl History {
         Ok(Exit::Done)
     }
 
-    fn set(&self, policy: Option<Retention>, context: &Context) -> Outcome {
+    fn set(&self, context: &Context) -> Outcome {
         if !self.file.exists() {
             Database::to_read(&self.file, context)?;
         }
         let database = Database::to_write(&self.file, context, WriteAccess::default())?;
         let mut txn = database.write()?;
+        let policy = match self.off {
+            // What a later version has set need not be understood to be ended.
+            true => Ok(None),
+            false => match txn.history() {
+                Ok(before) => self.policy(before),
+                Err(Error::TooNew(_)) => Err(later(&database)),
+                Err(error) => Err(database.fail(error)),
+            },
+        };
+        let policy = match policy {
+            Ok(policy) => policy,
+            Err(failure) => {
+                // This was refused before anything was changed.
+                txn.put_back();
+                return Err(failure);
+            }
+        };
         txn.set_history(policy.as_ref()).map_err(|error| database.fail(error))?;
         txn.commit().about(&self.file)?;
         Ok(Exit::Done)
     }
+}
+
+/// Returns the failure for a policy that is not understood.
+fn later(database: &Database) -> Failure {
+    let path = shown(&database.path);
+    Failure::new(
+        Exit::Refused,
+        format!(
+            "{path}: a later version has set the policy of the file, so it cannot be changed in parts; end it with kv \
+             history {path} --off, and set another one"
+        ),
+    )
 }
 
 fn record(policy: Option<Retention>) -> Record {
@@ -106,8 +160,16 @@ fn record(policy: Option<Retention>) -> Record {
     ];
     let counts = counts.map(|(name, count)| (name, u64::from(count).into()));
     let limits = [
-        ("yield_after_s", u64::from(policy.yield_after).into()),
-        ("yield_pages", policy.yield_pages.into()),
+        ("yield_after_s", limit(u64::from(policy.yield_after), "never")),
+        ("yield_pages", limit(policy.yield_pages, "no limit")),
     ];
     [("every_s", every)].into_iter().chain(counts).chain(limits).collect()
+}
+
+/// Returns a limit, or what people read if there is none.
+fn limit(limit: u64, none: &'static str) -> Figure {
+    match limit {
+        0 => Figure::None(none),
+        limit => limit.into(),
+    }
 }

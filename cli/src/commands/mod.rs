@@ -12,6 +12,7 @@
 //! | `tables`      | which tables there are                                 |
 //! | `snapshot`    | states of a database that have a name                  |
 //! | `diff`        | what was added, removed and changed between two states |
+//! | `ranges`      | what of that is known since a mark                     |
 //! | `revert`      | going back to an earlier state                         |
 //! | `history`     | snapshots that commits record by themselves            |
 //! | `stat`        | figures of the file or of a table                      |
@@ -47,6 +48,7 @@ mod load;
 mod man;
 mod map;
 mod put;
+mod ranges;
 mod rank;
 mod readers;
 mod report;

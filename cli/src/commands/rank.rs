@@ -2,9 +2,9 @@
 
 use super::count::number;
 use crate::context::Context;
-use crate::database::Database;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::args::{HexArg, RangeArgs, StateArg, TableArg};
+use crate::inspect::states;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
 use crate::output::text::counted;
@@ -52,8 +52,7 @@ impl Rank {
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
         let key = self.key.as_deref().map(|key| syntax.read(key)).transpose()?;
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let mut txn = database.reading()?;
+        let (database, mut txn) = states::open(&self.file, &self.at, context)?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, name.as_deref())?;
         if let Some(key) = key {

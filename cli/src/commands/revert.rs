@@ -4,14 +4,14 @@ use super::diff::write_counts;
 use crate::context::Context;
 use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::input::args::{BackToStateArg, EarlierState, TablesArg};
+use crate::input::args::{time_help, EarlierState, StateArg, TablesArg};
 use crate::inspect::changes::{counts, tables_of, TwoNames};
-use crate::inspect::states::StateName;
+use crate::inspect::states::{begin_exactly, StateName};
 use crate::output::stream::Out;
 use crate::output::text::{counted, Quoted};
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{CommitId, Range, ReadTxn, TableId};
+use kv_engine::{Range, TableId};
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
@@ -23,6 +23,16 @@ use std::path::PathBuf;
 /// state, or else the one that has it now. Snapshots stay, and none is made of what is given up: create one before to
 /// be able to go forward again.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("snapshot", |snapshot| snapshot.help("Goes back to the snapshot of this name, with escapes")),
+    mut_arg("commit", |commit| commit.help(
+        "Goes back to this very commit, which must be kept: the newest one is, and so are those of snapshots"
+    )),
+    mut_arg("time", |time| time.help(time_help(
+        "Goes back to the newest state up to this time, of those that are kept, and takes back what was changed between \
+         that state and this time, too"
+    ))),
+)]
 pub struct Revert {
     /// The database.
     file: PathBuf,
@@ -32,7 +42,7 @@ pub struct Revert {
     #[command(flatten)]
     table: TablesArg,
     #[command(flatten)]
-    to: BackToStateArg,
+    to: StateArg,
     #[command(flatten)]
     form: FormArg,
 }
@@ -57,7 +67,7 @@ impl Revert {
 
     fn count(&self, state: &EarlierState, name: Option<&[u8]>, context: &Context) -> Outcome {
         let database = Database::to_read(&self.file, context)?;
-        let from = begin_at(&database, state)?;
+        let from = begin_exactly(&database, state)?;
         let mut reading = database.reading()?;
         let mut now = reading.reader();
         let mut tables = tables_of(&database, &mut *now, &mut &from)?;
@@ -83,7 +93,7 @@ impl Revert {
             Database::to_read(&self.file, context)?;
         }
         let database = Database::to_write(&self.file, context, WriteAccess::default())?;
-        let from = begin_at(&database, state)?;
+        let from = begin_exactly(&database, state)?;
         let state = StateName::of(&database, state, &from);
         let mut txn = database.write()?;
         let tables = tables_of(&database, &mut *txn, &mut &from);
@@ -168,37 +178,4 @@ fn table_of(database: &Database, tables: &[TwoNames], name: &[u8]) -> Outcome<Ta
             ),
         )),
     }
-}
-
-/// Begins to read the state. A commit must be kept itself: who goes back to it does not mean one before it.
-fn begin_at(database: &Database, state: &EarlierState) -> Outcome<ReadTxn> {
-    let EarlierState::Commit(id) = state else {
-        return database.begin_read_at(state);
-    };
-    let id = CommitId::new(*id);
-    let (before, after) = database.db.kept_around(id).map_err(|e| database.fail(e))?;
-    if before == Some(id) {
-        return database.begin_read_at(state);
-    }
-    let (path, newest) = (shown(&database.path), database.db.stat().visible);
-    if id > newest {
-        return Err(Failure::new(
-            Exit::NotFound,
-            format!("{path}: commit {id} was never made; the newest is commit {newest} (kv snapshot {path} list)"),
-        ));
-    }
-    let after = after.map(|after| match after == newest {
-        true => format!("the newest commit {after}"),
-        false => format!("commit {after} after it"),
-    });
-    let nearest = match (before, after) {
-        (Some(before), Some(after)) => format!("commit {before} before it and {after}"),
-        (Some(before), None) => format!("commit {before} before it"),
-        (None, Some(after)) => after,
-        (None, None) => "none".to_string(),
-    };
-    Err(Failure::new(
-        Exit::NotFound,
-        format!("{path}: commit {id} is not kept; the nearest of those that are: {nearest} (kv snapshot {path} list)"),
-    ))
 }

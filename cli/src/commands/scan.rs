@@ -1,9 +1,9 @@
 //! `kv scan`: entries of a range.
 
 use crate::context::Context;
-use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
 use crate::input::args::{HexArg, RangeArgs, StateArg, TableArg};
+use crate::inspect::states;
 use crate::interrupt;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
@@ -49,8 +49,7 @@ impl Scan {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let mut txn = database.reading()?;
+        let (database, mut txn) = states::open(&self.file, &self.at, context)?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, name.as_deref())?;
         let form = EntryForm {

@@ -3,10 +3,11 @@
 use crate::context::Context;
 use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::input::args::StateArg;
+use crate::input::args::{time_help, StateArg};
 use crate::input::bytes::Syntax;
 use crate::input::names::check_snapshot;
-use crate::input::retention::RetentionArgs;
+use crate::input::retention::{keeps_any, RetentionArgs};
+use crate::inspect::states::{self, StateName};
 use crate::output::date::date;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
@@ -14,20 +15,40 @@ use crate::output::text::{counted, hex, Quoted};
 use crate::output::{Form, FormArg};
 use crate::session::Work;
 use clap::{Args, ValueEnum};
-use kv_engine::{Error, Reader, SnapshotInfo, SnapshotOptions, Wait, NOTE_MAX};
+use kv_engine::{Error, Reader, Retention, SnapshotInfo, SnapshotOptions, Wait, NOTE_MAX};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Makes and drops snapshots: states of the database that have a name and are kept.
 ///
+/// kv snapshot FILE create monday gives what there is now the name monday, kv get FILE KEY --snapshot monday reads it,
+/// as all commands do that take --snapshot, kv diff FILE --snapshot monday shows what has changed since, kv revert FILE
+/// --snapshot monday goes back to it, and kv snapshot FILE drop monday ends it.
+///
 /// Making one costs next to nothing, however large the database is. While it is there, the file grows by what later
-/// commits replace. What a dropped snapshot alone had is given back bit by bit, or at once by reclaim. The commands
-/// that read take --snapshot NAME to read one. Snapshots stay in their file: a backup has none.
+/// commits replace. What a dropped snapshot alone had is given back bit by bit, or at once by reclaim. Snapshots stay
+/// in their file: a backup has none. A mark is a snapshot of which nothing is kept but its name and its commit.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("snapshot", |snapshot| snapshot.help(
+        "Gives the name to the state of the snapshot of this name, with escapes, instead of the newest commit (create)"
+    )),
+    mut_arg("commit", |commit| commit.help(
+        "Gives the name to the newest state up to this commit, of those that are kept (create)"
+    )),
+    mut_arg("time", |time| time.help(time_help(
+        "Gives the name to the newest state up to this time, of those that are kept (create)"
+    ))),
+    mut_args(|arg| match (arg.get_id().as_str(), arg.get_help().map(ToString::to_string)) {
+        ("last" | "hourly" | "daily" | "weekly" | "monthly", Some(help)) => arg.help(format!("{help} (thin)")),
+        _ => arg,
+    }),
+)]
 pub struct Snapshot {
     /// The database.
     file: PathBuf,
-    /// What to do.
+    /// What to do; list if this is left out.
+    #[arg(default_value = "list", hide_default_value = true)]
     action: Action,
     /// The names of snapshots, with escapes.
     names: Vec<OsString>,
@@ -76,7 +97,7 @@ enum Action {
     /// Drops the snapshots whose names begin with NAME (all of them if it is ""), but for those that stay by --last,
     /// --hourly, --daily, --weekly and --monthly, and those that are kept.
     Thin,
-    /// Tells how many pages come free if a snapshot, or all from one to another, are dropped.
+    /// Tells how many pages come free if a snapshot, or all from one to another by their commits, are dropped.
     Cost,
     /// Gives back at once what dropped snapshots alone had.
     Reclaim,
@@ -160,31 +181,32 @@ impl Snapshot {
             })?,
             Action::Keep | Action::Unkeep => self.write(context, |database, txn| {
                 let keep = self.action == Action::Keep;
-                let mut each = names.iter();
-                each.try_for_each(|name| txn.snapshot_keep(name, keep).map_err(|e| database.no_snapshot(name, e)))
+                names.iter().try_for_each(|name| {
+                    match txn.snapshot(name) {
+                        Ok(info) if info.mark && keep => Err(mark_to_keep(database, name)),
+                        // It is never to be kept, so there is nothing to take back.
+                        Ok(info) if info.mark => Ok(()),
+                        _ => txn.snapshot_keep(name, keep).map_err(|e| database.no_snapshot(name, e)),
+                    }
+                })
             })?,
             Action::Thin => self.write(context, |database, txn| {
-                let dropped = txn.snapshot_thin(&names[0], &self.stay.retention(0));
+                let all = database.snapshots(&mut **txn)?;
+                let row = all.iter().filter(|name| name.starts_with(&names[0])).count();
+                let dropped = txn.snapshot_thin(&names[0], &self.stay.over(Retention::default()));
                 let dropped = counted(dropped.map_err(|e| database.fail(e))?, "snapshot", "snapshots");
-                context.say(format_args!("{}: {dropped} dropped", shown(&self.file)));
+                let path = shown(&self.file);
+                match row {
+                    0 => context.say(format_args!(
+                        "{path}: no snapshot has a name that begins with {}",
+                        Quoted(&names[0])
+                    )),
+                    _ => context.say(format_args!("{path}: {dropped} dropped, of {row}")),
+                }
                 Ok(())
             })?,
             Action::Cost => self.cost(&names, context)?,
-            Action::Reclaim => {
-                let database = self.open(context)?;
-                let freed = database.db.reclaim().map_err(|e| database.fail_waiting(e))?;
-                let (path, pages) = (shown(&self.file), counted(freed, "page was", "pages were"));
-                context.say(format_args!("{path}: {pages} given back"));
-                let stat = database.db.stat();
-                if stat.readers > 0 && stat.pending_pages > 0 {
-                    context.say(format_args!(
-                        "{path}: {} for those who read commit {} or a later one, and free when these end; kv readers \
-                         {path} shows who that is",
-                        counted(stat.pending_pages, "page stays", "pages stay"),
-                        stat.oldest
-                    ));
-                }
-            }
+            Action::Reclaim => self.reclaim(context)?,
         }
         Ok(Exit::Done)
     }
@@ -217,8 +239,9 @@ impl Snapshot {
                 Quoted(name)
             )));
         }
+        let keeps_any = keeps_any(&self.stay.over(Retention::default()));
         match self.stay.is_given() {
-            false if self.action == Action::Thin => {
+            _ if self.action == Action::Thin && !keeps_any => {
                 return Err(Failure::usage(format!(
                     "{action}: nothing would stay; say what does with --last, --hourly, --daily, --weekly or --monthly"
                 )))
@@ -240,6 +263,33 @@ impl Snapshot {
         }
     }
 
+    fn reclaim(&self, context: &Context) -> Outcome<()> {
+        let database = self.open(context)?;
+        let freed = database.db.reclaim().map_err(|e| database.fail_waiting(e))?;
+        let (path, stat) = (shown(&self.file), database.db.stat());
+        let held = stat.readers > 0 && stat.pending_pages > 0;
+        match freed {
+            0 if held => context.say(format_args!("{path}: no page could be given back")),
+            0 => context.say(format_args!(
+                "{path}: no page was given back, because none is waiting: what dropped snapshots alone had is free \
+                 already"
+            )),
+            freed => context.say(format_args!(
+                "{path}: {} given back",
+                counted(freed, "page was", "pages were")
+            )),
+        }
+        if held {
+            context.say(format_args!(
+                "{path}: {} for those who read commit {} or a later one, and free when these end; kv readers {path} \
+                 shows who that is",
+                counted(stat.pending_pages, "page stays", "pages stay"),
+                stat.oldest
+            ));
+        }
+        Ok(())
+    }
+
     fn list(&self, context: &Context) -> Outcome<()> {
         let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
@@ -257,11 +307,11 @@ impl Snapshot {
             };
             let mut row = record(name, &info);
             row.insert(ALONE, ("alone_pages", alone));
-            // People see the time; two snapshots of one second are told apart by programs.
-            if self.form.form != Form::Table {
-                row.push(("time_ns", info.time.into()));
-            }
-            rows.push(row);
+            row.push(("time_ns", info.time.into()));
+            rows.push(match self.form.form {
+                Form::Table => for_people(row, &info),
+                _ => row,
+            });
         }
         let heading = [
             "snapshot",
@@ -269,12 +319,8 @@ impl Snapshot {
             "time",
             "used pages",
             "alone pages",
-            "kept",
-            "automatic",
-            "mark",
-            "yields",
+            "kind",
             "note",
-            "guid",
         ];
         let mut out = Out::open()?;
         figures::table(&mut out, self.form.form, &heading, &rows)?;
@@ -293,14 +339,19 @@ impl Snapshot {
     fn cost(&self, names: &[Vec<u8>], context: &Context) -> Outcome<()> {
         let database = Database::to_read(&self.file, context)?;
         let (first, last) = (&names[0], names.last().unwrap_or(&names[0]));
-        let pages = match database.db.snapshot_cost(first, last) {
-            Err(error @ Error::NotFound) => {
-                let mut txn = database.reading()?;
-                let has_first = txn.reader().snapshot(first).is_ok();
-                return Err(database.no_snapshot(if has_first { last } else { first }, error));
+        let newest = database.read()?;
+        for name in [first, last] {
+            let info = Reader::snapshot(&mut &newest, name);
+            if info.map_err(|error| database.no_snapshot(name, error))?.mark {
+                return Err(mark_has_no_cost(&database, name));
             }
-            cost => cost.map_err(|error| database.fail_waiting(error))?,
-        };
+        }
+        let pages = database.db.snapshot_cost(first, last);
+        // Somebody may have dropped one of them since.
+        let pages = pages.map_err(|error| match error {
+            Error::NotFound | Error::Invalid(_) => database.no_snapshot(last, Error::NotFound),
+            error => database.fail_waiting(error),
+        })?;
         let mut out = Out::open()?;
         figures::record(&mut out, self.form.form, &vec![("alone_pages", pages.into())])?;
         out.finish()
@@ -320,7 +371,7 @@ impl Snapshot {
     }
 
     fn create(&self, name: &[u8], options: &SnapshotOptions<'_>, context: &Context) -> Outcome<()> {
-        let of = self.of.state()?;
+        let (of, path) = (self.of.state()?, shown(&self.file));
         self.write(context, |database, txn| {
             if options.replace {
                 refuse_kept(database, txn, name, b"")?;
@@ -328,7 +379,11 @@ impl Snapshot {
             let made = match &of {
                 None => txn.snapshot_create(name, options),
                 Some(of) => {
-                    let seen = database.begin_read_at(of)?;
+                    let seen = states::begin(database, of)?;
+                    let state = StateName::of(database, of, &seen);
+                    if state.lacks_any() {
+                        context.say(format_args!("{path}: what gets the name {} is {state}", Quoted(name)));
+                    }
                     txn.snapshot_create_of(name, &seen, options)
                 }
             };
@@ -373,8 +428,45 @@ fn refuse_kept(database: &Database, txn: &mut Work, name: &[u8], but: &[u8]) -> 
     }
 }
 
+/// Returns the failure of keeping a mark.
+fn mark_to_keep(database: &Database, name: &[u8]) -> Failure {
+    let (path, name) = (shown(&database.path), Quoted(name));
+    Failure::new(
+        Exit::Refused,
+        format!("{path}: {name} is a mark, which keeps no state; keep a snapshot before it becomes one"),
+    )
+}
+
+/// Returns the failure of asking what dropping a mark would give back.
+fn mark_has_no_cost(database: &Database, name: &[u8]) -> Failure {
+    let (path, name) = (shown(&database.path), Quoted(name));
+    Failure::new(
+        Exit::Refused,
+        format!("{path}: {name} is a mark, which keeps no pages; name snapshots (kv snapshot {path} list)"),
+    )
+}
+
 /// Where the list has the pages that a snapshot alone keeps: behind those in use.
 const ALONE: usize = 4;
+
+/// Returns the row of a snapshot as people read it: what it is, in words in one column, and neither its GUID nor the
+/// nanoseconds of its time, which `info` has.
+fn for_people(row: Record, info: &SnapshotInfo) -> Record {
+    let words = [
+        (true, if info.mark { "mark" } else { "snapshot" }),
+        (info.automatic, "automatic"),
+        (info.keep, "kept"),
+        (info.yields, "yields"),
+    ];
+    let words = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word);
+    let kind = Figure::Text(words.collect::<Vec<_>>().join(", "));
+    let mut row: Record = row
+        .into_iter()
+        .filter(|(name, _)| ["snapshot", "commit", "time", "used_pages", "alone_pages", "note"].contains(name))
+        .collect();
+    row.insert(ALONE + 1, ("kind", kind));
+    row
+}
 
 fn record(name: Vec<u8>, info: &SnapshotInfo) -> Record {
     vec![
@@ -384,6 +476,7 @@ fn record(name: Vec<u8>, info: &SnapshotInfo) -> Record {
         (
             "used_pages",
             match info.used_pages {
+                0 if info.mark => Figure::None("not kept"),
                 0 => Figure::None("not known"),
                 pages => pages.into(),
             },

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
 use crate::input::args::{StateArg, TableArg};
-use crate::inspect::file;
+use crate::inspect::{file, states};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -14,11 +14,12 @@ use std::path::PathBuf;
 
 /// Shows figures of the file, or with --table those of one table.
 ///
-/// Nothing is read but what leads to the newest commit; with --table or --main, the tree of the table. Free pages are
-/// not known while other processes have the file open; kv map counts them. Parked pages are put aside for snapshots,
-/// which alone have them; kv report tells all that snapshots keep. With --snapshot, --commit or --time, the numbers of
-/// tables and entries are those of that state; all else is of the file as it is now. Announced pages are those that the
-/// system was told to read ahead, as scans do, since this process opened the file: in kv shell, by the lines before.
+/// Nothing is read but what leads to the newest commit; with --table or --main, the tree of the table. So of the free
+/// pages only those are known that this process has met while it wrote: none, but in kv shell. The others are counted
+/// among the pending pages. None of them are known while other processes have the file open; kv map counts them. Parked
+/// pages are put aside for snapshots, which alone have them; kv report tells all that snapshots keep. With --snapshot,
+/// --commit or --time, the numbers of tables and entries are those of that state; all else is of the file as it is now.
+/// In kv shell, announced pages are those that the system was told to read ahead by the lines before, as scans do.
 #[derive(Debug, Args)]
 #[command(mut_arg("table", |table| {
     table.help("Figures of this table, by its name with escapes; without this and --main, those of the file are shown")
@@ -41,8 +42,7 @@ impl Stat {
     /// Shows the figures.
     pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let mut txn = database.reading()?;
+        let (database, mut txn) = states::open(&self.file, &self.at, context)?;
         let own_snapshots = txn.snapshots();
         let mut reader = txn.reader();
         let record = match name.is_some() || self.main {
@@ -56,12 +56,14 @@ impl Stat {
     }
 }
 
-/// Returns the figures of the file, and what this process has announced.
+/// Returns the figures of the file, and in a shell what its commands have announced. This command reads too little to
+/// announce anything.
 fn of_file(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) -> Outcome<Record> {
     let mut record = file::figures(database, txn, own_snapshots)?;
-    let stat = database.db.stat();
-    record.push(("announced_pages", stat.announced_pages.into()));
-    record.push(("announced_pages_used", stat.announced_pages_used.into()));
+    if let Some(announced) = database.announced() {
+        record.push(("announced_pages", announced.pages.into()));
+        record.push(("announced_pages_used", announced.used.into()));
+    }
     Ok(record)
 }
 

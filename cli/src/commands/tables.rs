@@ -2,9 +2,9 @@
 
 use crate::context::Context;
 use crate::damage::Damage;
-use crate::database::Database;
 use crate::exit::{About, Outcome};
 use crate::input::args::StateArg;
+use crate::inspect::states;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -33,8 +33,7 @@ pub struct Tables {
 impl Tables {
     /// Lists the tables.
     pub fn run(self, context: &Context) -> Outcome {
-        let database = Database::to_read(&self.file, context)?.at(self.at.state()?);
-        let mut txn = database.reading()?;
+        let (database, mut txn) = states::open(&self.file, &self.at, context)?;
         let mut reader = txn.reader();
         let mut rows: Vec<Record> = Vec::new();
         let mut damage = Damage::default();

@@ -42,65 +42,42 @@ impl TablesArg {
     }
 }
 
-/// Which state is read.
+/// Which state is read. Commands that do something else with it say so in the help of these options.
 #[derive(Debug, Args)]
 pub struct StateArg {
     /// Reads the snapshot of this name, with escapes, instead of the newest commit.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["commit", "time"])]
     snapshot: Option<OsString>,
-    /// Reads the newest state up to this commit, of those that are kept: the newest one and those of snapshots.
-    #[arg(long, value_name = "ID", conflicts_with = "time")]
+    /// Reads the newest state up to this commit, of those that are kept: the newest one and those of snapshots. If that
+    /// is not the very commit, standard error says which it is.
+    #[arg(long, value_name = "ID", conflicts_with = "time", value_parser = commit, allow_negative_numbers = true)]
     commit: Option<u64>,
-    /// Reads the newest state up to this time, of those that are kept: 2026-11-30 23:59:59 in UTC (or to the end of
-    /// that minute or day, without the rest), or nanoseconds since 1970.
-    #[arg(long, value_name = "TIME", value_parser = times::read)]
+    #[arg(long, value_name = "TIME", value_parser = times::read, allow_negative_numbers = true,
+        help = time_help("Reads the newest state up to this time, of those that are kept"))]
     time: Option<u64>,
 }
 
-/// Which state is the earlier one of two.
-#[derive(Debug, Args)]
-pub struct SinceStateArg {
-    /// The earlier state is the snapshot of this name, with escapes.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["commit", "time"])]
-    snapshot: Option<OsString>,
-    /// The earlier state is the newest one up to this commit, of those that are kept: the newest one of all and those
-    /// of snapshots.
-    #[arg(long, value_name = "ID", conflicts_with = "time")]
-    commit: Option<u64>,
-    /// The earlier state is the newest one up to this time, of those that are kept: 2026-11-30 23:59:59 in UTC (or to
-    /// the end of that minute or day, without the rest), or nanoseconds since 1970.
-    #[arg(long, value_name = "TIME", value_parser = times::read)]
-    time: Option<u64>,
-}
-
-impl SinceStateArg {
-    /// Returns the state, or `None` if none is named.
+impl StateArg {
+    /// Returns the state, or `None` for the newest commit.
     pub fn state(&self) -> Outcome<Option<EarlierState>> {
         EarlierState::typed(self.snapshot.as_deref(), self.commit, self.time)
     }
-}
 
-/// Which state is gone back to.
-#[derive(Debug, Args)]
-pub struct BackToStateArg {
-    /// Goes back to the snapshot of this name, with escapes.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["commit", "time"])]
-    snapshot: Option<OsString>,
-    /// Goes back to this very commit, which must be kept: the newest one is, and so are those of snapshots.
-    #[arg(long, value_name = "ID", conflicts_with = "time")]
-    commit: Option<u64>,
-    /// Goes back to the newest state up to this time, of those that are kept: 2026-11-30 23:59:59 in UTC (or to the end
-    /// of that minute or day, without the rest), or nanoseconds since 1970. What was changed between that state and
-    /// this time is taken back, too.
-    #[arg(long, value_name = "TIME", value_parser = times::read)]
-    time: Option<u64>,
-}
-
-impl BackToStateArg {
-    /// Returns the state, or `None` if none is named.
-    pub fn state(&self) -> Outcome<Option<EarlierState>> {
-        EarlierState::typed(self.snapshot.as_deref(), self.commit, self.time)
+    /// Returns whether a state is named.
+    pub fn is_given(&self) -> bool {
+        self.snapshot.is_some() || self.commit.is_some() || self.time.is_some()
     }
+}
+
+/// Returns the help of an option that takes a time: what it does, and what times look like.
+pub fn time_help(what: &str) -> String {
+    format!("{what}: {}", times::FORMS)
+}
+
+/// Reads the number of a commit.
+fn commit(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "a commit is a number from 1 on, as kv snapshot FILE list shows it".to_string())
 }
 
 /// Which state is the later one of two.
@@ -110,10 +87,10 @@ pub struct LaterStateArg {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["to_commit", "to_time"])]
     to_snapshot: Option<OsString>,
     /// The later state is the newest one up to this commit, of those that are kept.
-    #[arg(long, value_name = "ID", conflicts_with = "to_time")]
+    #[arg(long, value_name = "ID", conflicts_with = "to_time", value_parser = commit, allow_negative_numbers = true)]
     to_commit: Option<u64>,
     /// The later state is the newest one up to this time, of those that are kept, as --time has it.
-    #[arg(long, value_name = "TIME", value_parser = times::read)]
+    #[arg(long, value_name = "TIME", value_parser = times::read, allow_negative_numbers = true)]
     to_time: Option<u64>,
 }
 
@@ -144,18 +121,6 @@ impl EarlierState {
             return Ok(Some(EarlierState::Snapshot(name)));
         }
         Ok(commit.map(EarlierState::Commit).or(time.map(EarlierState::Time)))
-    }
-}
-
-impl StateArg {
-    /// Returns the state, or `None` for the newest commit.
-    pub fn state(&self) -> Outcome<Option<EarlierState>> {
-        EarlierState::typed(self.snapshot.as_deref(), self.commit, self.time)
-    }
-
-    /// Returns whether a state is named.
-    pub fn is_given(&self) -> bool {
-        self.snapshot.is_some() || self.commit.is_some() || self.time.is_some()
     }
 }
 

@@ -16,6 +16,16 @@ pub struct TwoNames {
 }
 
 impl TwoNames {
+    /// Returns a table to which nothing is known to have happened.
+    pub fn unchanged(table: Table) -> TwoNames {
+        let name = table.name.unwrap_or_default();
+        TwoNames {
+            id: table.id,
+            before: Some(name.clone()),
+            after: Some(name),
+        }
+    }
+
     /// Returns the later name, or the earlier one of a table that is no longer there.
     pub fn name(&self) -> &[u8] {
         self.after.as_ref().or(self.before.as_ref()).map_or(b"", Vec::as_slice)
@@ -45,7 +55,8 @@ impl TwoNames {
     }
 }
 
-/// Returns the tables of two states in the order of their names, the main one first.
+/// Returns the tables of two states in the order of their names, the main one first. One that was dropped comes before
+/// one that was made anew under its name.
 pub fn tables_of(database: &Database, before: &mut dyn Reader, after: &mut dyn Reader) -> Outcome<Vec<TwoNames>> {
     let mut found: BTreeMap<TableId, TwoNames> = BTreeMap::new();
     let mut add = |table: Table, is_after: bool| {
@@ -60,7 +71,7 @@ pub fn tables_of(database: &Database, before: &mut dyn Reader, after: &mut dyn R
     database.tables(before)?.into_iter().for_each(|table| add(table, false));
     database.tables(after)?.into_iter().for_each(|table| add(table, true));
     let mut tables: Vec<TwoNames> = found.into_values().collect();
-    tables.sort_by(|a, b| (a.name(), a.id).cmp(&(b.name(), b.id)));
+    tables.sort_by(|a, b| (a.name(), a.after.is_some(), a.id).cmp(&(b.name(), b.after.is_some(), b.id)));
     Ok(tables)
 }
 

@@ -21,8 +21,8 @@ pub fn figures(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) ->
     for table in &tables {
         entries += txn.count(table.id, &Range::default()).about(path)?;
     }
-    let dead = |pages: u64| match stat.dead_pages_known {
-        true => Figure::Number(pages),
+    let dead = |pages: u64, note: Option<&'static str>| match stat.dead_pages_known {
+        true => note.map_or(Figure::Number(pages), |note| Figure::Noted(pages, note)),
         false => Figure::None("not known while others have the file open"),
     };
     let writer = database.db.writer();
@@ -34,9 +34,19 @@ pub fn figures(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) ->
         ("file_bytes", facts.len().into()),
         ("page_size", u64::from(stat.page_size).into()),
         ("pages", stat.pages.into()),
-        ("free_pages", dead(stat.free_pages)),
-        ("pending_pages", dead(stat.pending_pages)),
-        ("parked_pages", dead(stat.parked_pages)),
+        // This process has read the lists of dead pages as far as it has written, which most commands do not.
+        (
+            "free_pages",
+            dead(
+                stat.free_pages,
+                Some("as far as is known; kv map counts all dead pages"),
+            ),
+        ),
+        (
+            "pending_pages",
+            dead(stat.pending_pages, Some("with the free ones that are not known")),
+        ),
+        ("parked_pages", dead(stat.parked_pages, None)),
         ("tables", (tables.len() as u64).into()),
         ("entries", entries.into()),
         ("newest_commit", stat.visible.get().into()),

@@ -9,7 +9,7 @@
 //! | `holders` | who has it open                                               |
 //! | `slots`   | what it means that places which describe commits are lost     |
 //! | `faults`  | what a fault means, and what to do about it                   |
-//! | `states`  | what an earlier state is called, and what it lacks            |
+//! | `states`  | earlier states: reading them, what they are called and lack   |
 //! | `changes` | what has become of the tables between two states              |
 
 pub mod changes;

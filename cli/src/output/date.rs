@@ -19,9 +19,26 @@ pub fn date(seconds: u64) -> String {
     )
 }
 
+/// Returns a time of the clock, given in nanoseconds since 1970. A fraction of a second is shown, unless the time is
+/// the beginning or the end of one.
+pub fn moment(nanoseconds: u64) -> String {
+    let whole = date(nanoseconds / 1_000_000_000);
+    match nanoseconds % 1_000_000_000 {
+        0 | 999_999_999 => whole,
+        fraction => whole.replace(" UTC", &format!(".{fraction:09} UTC")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fractions_are_those_that_were_typed() {
+        assert_eq!(moment(1_000_000_000), "1970-01-01 00:00:01 UTC");
+        assert_eq!(moment(1_999_999_999), "1970-01-01 00:00:01 UTC");
+        assert_eq!(moment(1_500_000_000), "1970-01-01 00:00:01.500000000 UTC");
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

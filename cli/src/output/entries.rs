@@ -33,6 +33,14 @@ impl EntryForm {
         }
     }
 
+    /// Returns bytes as people read them.
+    pub fn shown(self, bytes: &[u8]) -> String {
+        match self.syntax {
+            Syntax::Hex => hex(bytes).to_string(),
+            Syntax::Text => escaped(bytes).to_string(),
+        }
+    }
+
     /// Writes an entry, or its key alone if there is no value.
     pub fn entry(self, out: &mut Out, key: &[u8], value: Option<&[u8]>) -> Outcome<()> {
         if self.form == Form::Json {

@@ -16,6 +16,8 @@ pub enum Figure {
     Number(u64),
     /// A number with a fraction, and how many digits of it are shown.
     Real(f64, usize),
+    /// A number, and what people must know to read it right.
+    Noted(u64, &'static str),
     /// Text.
     Text(String),
     /// A name or a key, and what people read if it is empty.
@@ -38,6 +40,7 @@ impl Figure {
         match self {
             Figure::Number(number) => number.to_string(),
             Figure::Real(number, digits) => format!("{number:.digits$}"),
+            Figure::Noted(number, note) => format!("{number} ({note})"),
             Figure::Text(text) => escaped(text.as_bytes()).to_string(),
             Figure::Bytes(bytes, empty) if bytes.is_empty() => (*empty).to_string(),
             Figure::Bytes(bytes, _) => escaped(bytes).to_string(),
@@ -54,7 +57,7 @@ impl Figure {
     /// Adds the figure to a JSON object. An empty name stands for what has no name, and is `null`.
     fn add_to(&self, object: json::Object, name: &str) -> json::Object {
         match self {
-            Figure::Number(number) => object.plain(name, number),
+            Figure::Number(number) | Figure::Noted(number, _) => object.plain(name, number),
             Figure::Real(number, digits) => object.plain(name, format_args!("{number:.digits$}")),
             Figure::Text(text) => object.string(name, text),
             Figure::Bytes(bytes, empty) if bytes.is_empty() && !empty.is_empty() => object.plain(name, "null"),
@@ -66,7 +69,7 @@ impl Figure {
 
     fn raw(&self, out: &mut Out) -> Outcome<()> {
         match self {
-            Figure::Number(number) => out.text(number),
+            Figure::Number(number) | Figure::Noted(number, _) => out.text(number),
             Figure::Real(number, digits) => out.text(format_args!("{number:.digits$}")),
             Figure::Text(text) => out.text(text),
             Figure::Bytes(bytes, _) => out.bytes(bytes),

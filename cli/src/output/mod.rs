@@ -8,6 +8,7 @@
 //! | `stream`   | standard output                                                |
 //! | `pager`    | long output on a terminal                                      |
 //! | `entries`  | keys and values in each form                                   |
+//! | `tables`   | lines about tables that have changed                           |
 //! | `figures`  | figures in each form: one record, or a table of them           |
 //! | `progress` | how far long work is, on standard error                        |
 
@@ -18,6 +19,7 @@ pub mod json;
 mod pager;
 pub mod progress;
 pub mod stream;
+pub mod tables;
 pub mod text;
 
 use clap::{Args, ValueEnum};

@@ -302,13 +302,18 @@ fn readers(facts: &Facts) -> String {
 fn figures(facts: &Facts) -> String {
     let mut out = String::from("<dl>\n");
     for (name, figure) in &facts.stat {
-        let shown = match figure {
-            Figure::Number(figure) => number(*figure),
-            other => other.for_people(),
+        let (shown, note) = match figure {
+            Figure::Number(figure) => (number(*figure), ""),
+            Figure::Noted(figure, note) => (number(*figure), *note),
+            other => (other.for_people(), ""),
+        };
+        let note = match note {
+            "" => String::new(),
+            note => format!("<dd class=\"dim\">{}</dd>", safe(note)),
         };
         let _ = writeln!(
             out,
-            "<div><dt>{}</dt><dd data-figure=\"{name}\">{}</dd></div>",
+            "<div><dt>{}</dt><dd data-figure=\"{name}\">{}</dd>{note}</div>",
             name.replace('_', " "),
             safe(shown)
         );

@@ -45,7 +45,8 @@ module KV
 
     # The ranges of keys of a table in which something may have changed since a snapshot or mark, in order: pairs of the
     # least key and the least one behind the range, which is nil if the range has no end. Outside of them nothing has
-    # changed. The bounds are bytes, and may be no whole keys.
+    # changed. The bounds are bytes, and may be no whole keys. They tell of one table that is there now;
+    # #changed_table_names tells of tables that came and went.
     def changed_ranges(name, table = nil, **bounds)
       name = Bounds.bytes(name)
       ranges = []
@@ -57,6 +58,12 @@ module KV
       number = compared(self, table)
       ok(Native.kv_snapshot_ranges(self, name, name.bytesize, number, Bounds.of(**bounds), tell, nil))
       ranges
+    end
+
+    # The ranges of names in which tables may have been created, dropped or renamed since a snapshot or mark; the bounds
+    # are as those of #changed_ranges. A copy that follows takes the tables with such names as a whole.
+    def changed_table_names(name)
+      changed_ranges(name, Table.new(self, Native::TABLES))
     end
 
     # Says whether a snapshot is to be kept, so that dropping or replacing it raises KV::Invalid.
