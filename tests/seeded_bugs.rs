@@ -19,7 +19,7 @@ use kv::page::PageSource;
 use kv::pager::{set_clock, CreateMode, Descriptor, Durability, Pager, PagerOptions, Verify};
 use kv::util::seeded::{self, Bug};
 use kv::Error;
-use kv::{CommitId, Db, Options, PageNo, PutMode, Reader, Retention, SnapshotOptions, TableId, WriteOptions};
+use kv::{CommitId, Db, Options, PageNo, PutMode, Range, Reader, Retention, SnapshotOptions, TableId, WriteOptions};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -163,6 +163,50 @@ fn caught_by_the_engine(bugs: &[Option<Bug>]) {
     // It set the clock of the process.
     set_clock(0);
     assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// A leaf takes over the interval of a neighbour that has vanished. If it were the page that it was, nothing would show
+/// that there were keys in it.
+#[test]
+fn a_leaf_that_does_not_show_that_it_grew_is_caught() {
+    let _turn = turn();
+    let missed = |bug| {
+        let _on = On::new(bug);
+        let disk = Arc::new(SimDisk::new(1).expect("disk"));
+        let db = Db::open_storage(disk, &Options::default()).expect("create");
+        let mark = SnapshotOptions {
+            replace: true,
+            mark: true,
+            ..SnapshotOptions::default()
+        };
+        // Some of these ranges begin where a leaf does.
+        let firsts = (100..200u32).filter(|first| {
+            let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+            for n in 0..1000u32 {
+                txn.put(TableId::MAIN, &n.to_be_bytes(), &[7; 100], PutMode::Set)
+                    .expect("put");
+            }
+            txn.snapshot_create(b"mark", &mark).expect("create");
+            txn.commit().expect("commit");
+            let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+            for n in *first..*first + 300 {
+                assert!(txn.delete(TableId::MAIN, &n.to_be_bytes()).expect("delete"));
+            }
+            txn.commit().expect("commit");
+            let mut is_told = false;
+            let mut read = &db.begin_read().expect("read");
+            let told = read.snapshot_ranges(b"mark", TableId::MAIN, &Range::default(), &mut |range| {
+                let key = first.to_be_bytes();
+                is_told |= range.low <= &key[..] && range.high.is_none_or(|high| high > &key[..]);
+                true
+            });
+            told.expect("ranges");
+            !is_told
+        });
+        firsts.count()
+    };
+    assert_eq!(missed(None), 0);
+    assert!(missed(Some(Bug::KeepWidened)) > 0);
 }
 
 /// A snapshot of what is committed may be one to keep, and the automatic one of the same commit is not.

@@ -24,7 +24,7 @@ use super::lock::{self, Byte, Mode};
 use super::map::Atomics;
 use super::peers::{is_memory, Activity, Peers, Syncer, Writer};
 use super::peers::{DEVICE, HEADER, INODE, MAGIC, PROCESSES, WRITE_SLEEPERS};
-use super::sleepers::{Marks, Sleepers};
+use super::sleepers::{Sleepers, WakeBits};
 use super::{calls, fork, names, Identity};
 use crate::error::{Detail, Error, Result};
 use crate::ids::{CommitId, ProcessIndex};
@@ -484,7 +484,7 @@ impl Peers for Member {
 
     fn wait_write(&self, most: Duration, look: &mut dyn FnMut() -> bool) {
         let is_taken = &mut || look() && self.is_taken(Byte::Write);
-        self.writers().sleep(Marks::ANY, most, is_taken);
+        self.writers().sleep(WakeBits::ANY, most, is_taken);
     }
 
     fn unlock_write(&self) -> bool {
@@ -526,7 +526,7 @@ impl Peers for Member {
 
     fn wait_sync(&self, id: CommitId, most: Duration, look: &mut dyn FnMut() -> bool) {
         let is_taken = &mut || look() && self.is_taken(Byte::Sync);
-        self.syncers().sleep(Marks::of(id), most, is_taken);
+        self.syncers().sleep(WakeBits::of(id), most, is_taken);
     }
 
     fn stop_waiting_to_sync(&self) {

@@ -12,7 +12,7 @@
 //! - The one who is woken, or should wake another, is killed: nobody can help that, so nobody sleeps for long.
 //!
 //! A sync is waited for in two ways: by those whose commits it makes durable, who need nothing more and are all woken,
-//! and by those whose commits came too late, one of whom makes the next. [`Marks`] tell them apart.
+//! and by those whose commits came too late, one of whom makes the next. [`WakeBits`] tell them apart.
 
 use super::futex;
 use crate::ids::CommitId;
@@ -23,33 +23,33 @@ use std::time::Duration;
 
 /// What a sleeper waits for, as a set of 32 bits. Only those are woken who have a bit in common with the waker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Marks(u32);
+pub struct WakeBits(u32);
 
-impl Marks {
-    /// All marks: the sleeper wants to be woken whatever happened, and the waker wakes whoever is there.
-    pub const ANY: Marks = Marks(u32::MAX);
+impl WakeBits {
+    /// All bits: the sleeper wants to be woken whatever happened, and the waker wakes whoever is there.
+    pub const ANY: WakeBits = WakeBits(u32::MAX);
 
-    /// Returns the mark of those who wait for this commit to become durable.
-    pub fn of(id: CommitId) -> Marks {
+    /// Returns the bit of those who wait for this commit to become durable.
+    pub fn of(id: CommitId) -> WakeBits {
         match id < CommitId::MAX {
-            true => Marks(1 << (id.get() % 32)),
-            false => Marks::ANY,
+            true => WakeBits(1 << (id.get() % 32)),
+            false => WakeBits::ANY,
         }
     }
 
-    /// Returns the marks of those who wait for these commits.
-    fn of_all(ids: &Range<CommitId>) -> Marks {
+    /// Returns the bits of those who wait for these commits.
+    fn of_all(ids: &Range<CommitId>) -> WakeBits {
         let count = ids.end.checked_sub(ids.start).unwrap_or(0);
         match count {
-            0 => Marks(0),
-            1..32 => Marks((u32::MAX >> (32 - count)).rotate_left((ids.start.get() % 32) as u32)),
-            _ => Marks::ANY,
+            0 => WakeBits(0),
+            1..32 => WakeBits((u32::MAX >> (32 - count)).rotate_left((ids.start.get() % 32) as u32)),
+            _ => WakeBits::ANY,
         }
     }
 
-    /// Returns all other marks.
-    fn others(self) -> Marks {
-        Marks(!self.0)
+    /// Returns all other bits.
+    fn others(self) -> WakeBits {
+        WakeBits(!self.0)
     }
 }
 
@@ -66,13 +66,13 @@ impl<'a> Sleepers<'a> {
         Sleepers { signal, count }
     }
 
-    /// Sleeps until somebody wakes one of `marks`, for at most `most`. `is_taken` looks once more whether there is
+    /// Sleeps until somebody wakes one of `bits`, for at most `most`. `is_taken` looks once more whether there is
     /// anything to sleep for.
-    pub fn sleep(self, marks: Marks, most: Duration, is_taken: &mut dyn FnMut() -> bool) {
+    pub fn sleep(self, bits: WakeBits, most: Duration, is_taken: &mut dyn FnMut() -> bool) {
         self.count.fetch_add(1, SeqCst);
         let seen = self.signal.load(SeqCst);
         if is_taken() {
-            futex::wait(self.signal, seen, marks.0, most);
+            futex::wait(self.signal, seen, bits.0, most);
         }
         self.count.fetch_sub(1, SeqCst);
     }
@@ -80,7 +80,7 @@ impl<'a> Sleepers<'a> {
     /// Wakes one, after the lock was released. Returns whether anybody slept. The system knows that; who is counted
     /// may have been killed while it slept.
     pub fn wake_one(self) -> bool {
-        self.wake(Marks::ANY, Marks(0))
+        self.wake(WakeBits::ANY, WakeBits(0))
     }
 
     /// Wakes one in place of the caller, who was perhaps woken to take the lock and does not take it.
@@ -90,18 +90,18 @@ impl<'a> Sleepers<'a> {
 
     /// Wakes everybody, to look for themselves.
     pub fn wake_all(self) {
-        self.wake(Marks(0), Marks::ANY);
+        self.wake(WakeBits(0), WakeBits::ANY);
     }
 
     /// Wakes, after the lock was released, first one of those who wait for other commits than these, so that the lock
     /// is soon in use again, and then all who wait for these.
     pub fn wake_next_and(self, done: &Range<CommitId>) {
-        let done = Marks::of_all(done);
+        let done = WakeBits::of_all(done);
         self.wake(done.others(), done);
     }
 
     /// Wakes these, and returns whether anybody was woken.
-    fn wake(self, one: Marks, all: Marks) -> bool {
+    fn wake(self, one: WakeBits, all: WakeBits) -> bool {
         // An exchange, unlike a load, cannot be done before the lock is free for all to see.
         if self.count.fetch_add(0, SeqCst) == 0 {
             return false;
@@ -132,20 +132,20 @@ mod tests {
             (ids(64, 95), 64..95),
             (ids(7, 7), 0..0),
         ] {
-            let marks = Marks::of_all(&range);
+            let bits = WakeBits::of_all(&range);
             for id in range.start.get().saturating_sub(1)..range.end.get() + 1 {
-                let of = Marks::of(CommitId::new(id));
-                assert_eq!(marks.0 & of.0 != 0, inside.contains(&id), "{id} in {range:?}");
+                let of = WakeBits::of(CommitId::new(id));
+                assert_eq!(bits.0 & of.0 != 0, inside.contains(&id), "{id} in {range:?}");
                 assert_eq!(
-                    marks.others().0 & of.0 != 0,
+                    bits.others().0 & of.0 != 0,
                     !inside.contains(&id),
                     "{id} out of {range:?}"
                 );
             }
         }
-        assert_eq!(Marks::of_all(&ids(3, 35)), Marks::ANY);
-        assert_eq!(Marks::of(CommitId::MAX), Marks::ANY);
-        assert_eq!(Marks::of_all(&ids(0, CommitId::MAX.get())), Marks::ANY);
+        assert_eq!(WakeBits::of_all(&ids(3, 35)), WakeBits::ANY);
+        assert_eq!(WakeBits::of(CommitId::MAX), WakeBits::ANY);
+        assert_eq!(WakeBits::of_all(&ids(0, CommitId::MAX.get())), WakeBits::ANY);
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             for id in 1..=6 {
                 let awake = &awake;
                 scope.spawn(move || {
-                    sleepers.sleep(Marks::of(CommitId::new(id)), LONG, &mut || true);
+                    sleepers.sleep(WakeBits::of(CommitId::new(id)), LONG, &mut || true);
                     awake.fetch_or(1 << id, SeqCst);
                 });
             }
@@ -189,7 +189,7 @@ mod tests {
         count.store(0, SeqCst);
         let before = before + 1;
         let looked = AtomicBool::new(false);
-        sleepers.sleep(Marks::ANY, LONG, &mut || looked.swap(true, SeqCst));
+        sleepers.sleep(WakeBits::ANY, LONG, &mut || looked.swap(true, SeqCst));
         assert_eq!((signal.load(SeqCst), looked.load(SeqCst)), (before, true));
     }
 }

@@ -68,6 +68,8 @@ pub enum Bug {
     TrustClock,
     /// A snapshot that a commit records is to be kept because another one of its state is.
     TakeOverKeep,
+    /// A leaf whose interval has grown stays the page that it was (I-28).
+    KeepWidened,
     /// A transaction can be committed although one of its calls failed halfway.
     CommitFailed,
     /// A put panics.

@@ -8,7 +8,7 @@
 //! | [`syncs`]   | processes that commit and wait for syncs, killed  | whoever waits sees its commit durable; one at a time |
 
 use crate::file::futex;
-use crate::file::sleepers::{Marks, Sleepers};
+use crate::file::sleepers::{Sleepers, WakeBits};
 use crate::ids::CommitId;
 use crate::util::atomic::AtomicU64;
 use shuttle::rand::Rng;
@@ -101,7 +101,7 @@ impl World {
                 return false;
             }
             let is_taken = &mut || fault == Fault::NoLook || self.lock.is_taken();
-            self.sleepers().sleep(Marks::ANY, TIME, is_taken);
+            self.sleepers().sleep(WakeBits::ANY, TIME, is_taken);
             if dies(fault) {
                 self.lock.end(process);
                 return false;
@@ -130,7 +130,7 @@ impl World {
         while !is_done() {
             if !self.lock.try_lock(process) {
                 let is_taken = &mut || !is_done() && (fault == Fault::NoLook || self.lock.is_taken());
-                self.sleepers().sleep(Marks::of(CommitId::new(id)), TIME, is_taken);
+                self.sleepers().sleep(WakeBits::of(CommitId::new(id)), TIME, is_taken);
                 if dies(fault) {
                     self.lock.end(process);
                     return false;
