@@ -33,6 +33,7 @@
 mod beside;
 mod calls;
 pub mod clock;
+mod door;
 pub mod fork;
 pub mod fresh;
 pub mod futex;

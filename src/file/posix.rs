@@ -9,10 +9,11 @@
 #![allow(unsafe_code)]
 
 use super::calls;
+use super::door::Opener;
 use super::fork::{self, Watch};
 use super::fresh::identity_of;
 use super::map::{Mapped, Reservation};
-use super::members::{Member, Opener};
+use super::members::Member;
 use super::names::{above_standard, at_path, by_descriptor};
 use super::peers::Peers;
 use super::uncancelled::Uncancelled;
