@@ -1,10 +1,10 @@
 //! Power cuts and kills of the whole engine on a simulated disk; each run goes on from the crashed image.
 //!
 //! Trees, tables, the catalogue, long values and keys, full and lazy commits, commits during syncs, aborts, held
-//! readers, range deletes, transactions larger than their budget; snapshots, policies under a clock that is set back
-//! now and then, thinning, going back, differences, compaction that cuts. After each crash: the commit found is one
-//! that was tried, whole, and not older than the last one acknowledged as durable. `crash.rs` does it to the pager
-//! alone, faster.
+//! readers, range deletes, transactions larger than their budget; snapshots, found by name, commit and time, and what
+//! they keep; policies under a clock that is set back now and then, thinning, going back, differences, compaction that
+//! cuts. After each crash: the commit found is one that was tried, whole, and not older than the last one acknowledged
+//! as durable. `crash.rs` does it to the pager alone, faster.
 
 mod crashes;
 mod engine;

@@ -3,35 +3,10 @@
 mod common;
 
 use common::env_number;
+use common::in_memory::{self, change};
+use common::rng::Rng;
 use kv::txn::search_count;
-use kv::{Db, Durability, Options, PutMode, SnapshotOptions, TableId, Wait, WriteOptions, WriteTxn};
-
-/// A generator of numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % n
-    }
-}
-
-fn memory() -> Db {
-    let options = Options {
-        memory: true,
-        durability: Durability::Lazy,
-        ..Options::default()
-    };
-    Db::open("".as_ref(), &options).expect("open")
-}
-
-fn change(db: &Db, f: impl FnOnce(&mut WriteTxn)) {
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    f(&mut txn);
-    txn.commit().expect("commit");
-}
+use kv::{Db, PutMode, SnapshotOptions, TableId, Wait};
 
 fn name(n: u64) -> Vec<u8> {
     format!("{n:06}").into_bytes()
@@ -39,8 +14,8 @@ fn name(n: u64) -> Vec<u8> {
 
 /// Returns a database with snapshots 0 to `snapshots`, between each two of which some thirty pages were replaced.
 fn history(snapshots: u64) -> Db {
-    let db = memory();
-    let mut random = Random(0x5EED_5EED);
+    let db = in_memory::open();
+    let mut random = Rng::new(0x5EED_5EED);
     change(&db, |txn| {
         for key in 0..60_000u32 {
             txn.put(TableId::MAIN, &key.to_be_bytes(), &[0; 100], PutMode::Set)

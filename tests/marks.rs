@@ -7,9 +7,10 @@
 mod common;
 
 use common::env_number;
+use common::in_memory::{self, change, check, put_many};
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::{ChangedRange, CompactOptions, Db, Durability, Error, Job, Options, PutMode, Range, ReadAt};
+use kv::{ChangedRange, CompactOptions, Db, Error, Job, Options, PutMode, Range, ReadAt};
 use kv::{Reader, Retention, SnapshotOptions, TableId, Wait, WriteOptions, WriteTxn};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -30,33 +31,6 @@ const MARK: SnapshotOptions<'_> = SnapshotOptions {
     note: b"a note",
 };
 const SNAPSHOT: SnapshotOptions<'_> = SnapshotOptions { mark: false, ..MARK };
-fn in_memory(page_size: u32, write_memory: usize) -> Db {
-    let options = Options {
-        memory: true,
-        durability: Durability::Lazy,
-        page_size,
-        write_memory,
-        ..Options::default()
-    };
-    Db::open("".as_ref(), &options).expect("a database in memory")
-}
-
-fn change(db: &Db, f: impl FnOnce(&mut WriteTxn)) {
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    f(&mut txn);
-    txn.commit().expect("commit");
-}
-
-/// Checks the file, with all accounting, and returns how many snapshots it has.
-fn checked(db: &Db) -> u64 {
-    let mut faults = Vec::new();
-    let report = db.check(true, &mut |fault| {
-        faults.push(fault.what.clone());
-        true
-    });
-    assert!(faults.is_empty(), "{faults:?}");
-    report.expect("check").snapshots
-}
 
 /// A history, and what it has come to.
 struct History {
@@ -78,7 +52,7 @@ impl History {
         let mut rng = Rng::new(seed);
         let page_size = if rng.percent(80) { 4096 } else { 16384 };
         // With little memory, a transaction applies its edits to the trees again and again.
-        let db = in_memory(page_size, if rng.percent(70) { 0 } else { 4096 });
+        let db = in_memory::open_with(page_size, if rng.percent(70) { 0 } else { 4096 });
         let is_tall = rng.percent(30);
         let now = Model::from([(MAIN, Map::new()), (TableId::NAMES, Map::new())]);
         History {
@@ -241,7 +215,7 @@ impl History {
                 let compacted = self.db.compact(&CompactOptions::default(), &Job::silent());
                 compacted.expect("compact");
             }
-            1 => change(&self.db, |txn| txn.snapshot_release(name).expect("release")),
+            1 => drop(change(&self.db, |txn| txn.snapshot_release(name).expect("release"))),
             2 => {
                 // What a reader has seen for long.
                 let seen = self.db.begin_read().expect("read");
@@ -362,7 +336,7 @@ fn history(seed: u64) -> u64 {
         history.compare(&mut &reader);
     }
     if history.rng.percent(10) {
-        checked(&history.db);
+        check(&history.db);
     }
     history.outside
 }
@@ -399,15 +373,6 @@ const LAST: Retention = Retention {
     yield_pages: 0,
 };
 
-fn put_many(db: &Db, keys: std::ops::Range<u32>, value: u8) {
-    change(db, |txn| {
-        for key in keys {
-            txn.put(MAIN, &key.to_be_bytes(), &[value; 100], PutMode::Set)
-                .expect("put");
-        }
-    });
-}
-
 #[test]
 fn a_released_snapshot_keeps_its_name_and_no_page() {
     let dir = TempDir::new("marks");
@@ -429,7 +394,7 @@ fn a_released_snapshot_keeps_its_name_and_no_page() {
     txn.snapshot_keep(b"s", false).expect("keep");
     txn.commit().expect("commit");
     assert!(db.snapshot_cost(b"s", b"s").expect("cost") > 200);
-    assert_eq!(checked(&db), 1);
+    assert_eq!(check(&db).snapshots, 1);
 
     let reader = db.begin_read_at(ReadAt::Snapshot(b"s")).expect("a snapshot");
     change(&db, |txn| txn.snapshot_release(b"s").expect("release"));
@@ -449,7 +414,7 @@ fn a_released_snapshot_keeps_its_name_and_no_page() {
     );
     drop(reader);
     db.reclaim().expect("reclaim");
-    assert_eq!((db.stat().parked_pages, checked(&db)), (0, 0));
+    assert_eq!((db.stat().parked_pages, check(&db).snapshots), (0, 0));
     drop(db);
 
     let db = Db::open(&path, &Options::default()).expect("open again");
@@ -495,7 +460,7 @@ fn a_released_snapshot_keeps_its_name_and_no_page() {
         after
     );
     change(&db, |txn| txn.snapshot_create(b"other", &SNAPSHOT).expect("replace"));
-    assert_eq!(checked(&db), 1);
+    assert_eq!(check(&db).snapshots, 1);
     change(&db, |txn| {
         txn.snapshot_create(b"both", &MARK).expect("create");
         txn.snapshot_create(b"of", &SNAPSHOT).expect("create");
@@ -515,12 +480,12 @@ fn a_released_snapshot_keeps_its_name_and_no_page() {
         (&mut &db.begin_read().expect("read")).snapshot(b"both"),
         Err(Error::NotFound)
     ));
-    assert_eq!(checked(&db), 2);
+    assert_eq!(check(&db).snapshots, 2);
 }
 
 #[test]
 fn a_callback_ends_it_and_earlier_states_have_no_list() {
-    let db = in_memory(4096, 0);
+    let db = in_memory::open_with(4096, 0);
     put_many(&db, 0..5000, 1);
     change(&db, |txn| {
         txn.snapshot_create(b"mark", &MARK).expect("create");

@@ -1,12 +1,15 @@
 //! Random operations against the model, through both doors with the same generator: whatever the library answers must
-//! be what a sorted map answers, in every transaction, in every snapshot held, after every reopening.
+//! be what a sorted map answers, in every transaction, in every state that a reader or a named snapshot holds, after
+//! every reopening.
 //!
 //! `KV_MODEL_OPS` is the number of operations over all tests (default 4,000,000), `KV_SEED` another sequence. A failure
 //! prints what is needed to see it again.
 
 mod common;
+mod model_snapshots;
 
-use common::api::{open, Base, Change, Door, Setup, Snapshot, Span};
+use common::api::{open, Base, Change, Door, Setup, Snapshot, Span, Writes};
+use common::drive::snapshots::now;
 use common::drive::{read, verify, write, Cursors};
 use common::env_number;
 use common::gen::{Gen, Op, Shape, Sizes};
@@ -175,6 +178,8 @@ struct Run {
     setup: Setup,
     gen: Gen,
     state: State,
+    /// When the call began that has made the newest commit.
+    began: u64,
     witness: Witness,
     dir: TempDir,
 }
@@ -199,6 +204,7 @@ impl Run {
             base: None,
             gen: Gen::new(seed ^ salt, config.shape, config.sizes, config.universe, page_size),
             state: State::default(),
+            began: 0,
             readers: [const { None }; 4],
             witness: Witness {
                 name,
@@ -226,6 +232,7 @@ impl Run {
             self.transaction();
             self.check(round);
             self.read_some();
+            self.use_snapshots();
             if !self.setup.memory && self.gen.rng.one_in(150) {
                 self.reopen();
             }
@@ -250,6 +257,9 @@ impl Run {
             let op = self.gen.op(&state, &cursors.model);
             self.witness.saw(Event::Op(op.clone()));
             write(txn.as_mut(), &mut state, &mut cursors, &op);
+            if self.gen.rng.one_in(3000) {
+                self.revert(txn.as_mut(), &mut state, &mut cursors);
+            }
         }
         if self.gen.rng.percent(4) {
             verify(txn.as_mut(), &state);
@@ -259,8 +269,14 @@ impl Run {
             return;
         }
         self.witness.saw(Event::Other("commit"));
+        self.commit(txn, state);
+    }
+
+    fn commit(&mut self, txn: Box<dyn Writes>, state: State) {
+        self.began = now();
         txn.commit().unwrap_or_else(|fail| panic!("commit: {fail:?}"));
         self.state = state;
+        self.committed();
     }
 
     /// The structure and the page accounting: after every transaction as long as that is cheap.
@@ -279,6 +295,8 @@ impl Run {
             "tables after transaction {round}"
         );
         assert_eq!(found.pages, pages, "pages after transaction {round}");
+        let snapshots = self.state.list().kept().count();
+        assert_eq!(found.snapshots, snapshots as u64, "snapshots after transaction {round}");
     }
 
     fn read_some(&mut self) {
@@ -376,10 +394,17 @@ impl Run {
                 verify(held.txn.as_mut(), &held.state);
             }
         }
+        let cost = self.cost_of_all();
+        self.began = now();
         let base = self.base.take().expect("open");
         base.close().unwrap_or_else(|fail| panic!("close: {fail:?}"));
         self.setup.existing = true;
         self.open();
+        self.committed();
+        assert!(
+            self.has_policy() || self.cost_of_all() == cost,
+            "{cost} pages were kept"
+        );
         verify(self.begin_reader().txn.as_mut(), &self.state);
     }
 

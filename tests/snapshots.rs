@@ -4,39 +4,15 @@
 mod common;
 
 use common::env_number;
+use common::in_memory::{self, change, check};
+use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::{
-    CommitId, Db, Durability, Error, Options, PutMode, ReadAt, ReadTxn, Reader, SnapshotOptions, TableId, WriteOptions,
-    WriteTxn,
+    CommitId, Db, Error, Options, PutMode, ReadAt, ReadTxn, Reader, SnapshotOptions, TableId, WriteOptions, WriteTxn,
 };
 use std::collections::BTreeMap;
 
 type Content = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// A generator of numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % n
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
-
-fn memory() -> Db {
-    let options = Options {
-        memory: true,
-        durability: Durability::Lazy,
-        ..Options::default()
-    };
-    Db::open("".as_ref(), &options).expect("open")
-}
 
 fn content(mut txn: &ReadTxn) -> Content {
     let mut cursor = kv::Cursor::new(&mut txn, TableId::MAIN, &kv::Range::default()).expect("cursor");
@@ -46,18 +22,6 @@ fn content(mut txn: &ReadTxn) -> Content {
         all.insert(key, cursor.value(&mut txn).expect("value").to_vec());
     }
     all
-}
-
-fn check(db: &Db) -> kv::CheckReport {
-    let mut faults = Vec::new();
-    let report = db
-        .check(true, &mut |fault| {
-            faults.push(format!("{fault:?}"));
-            faults.len() < 9
-        })
-        .unwrap_or_else(|error| panic!("{error}: {faults:#?}"));
-    assert!(faults.is_empty(), "{faults:#?}");
-    report
 }
 
 /// A state that is held somehow, with what it must show.
@@ -74,8 +38,8 @@ fn snapshots_show_what_was_and_give_everything_back() {
 }
 
 fn histories(seed: u64) {
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    let db = memory();
+    let mut random = Rng::new(seed);
+    let db = in_memory::open();
     let mut now = Content::new();
     let mut names: BTreeMap<Vec<u8>, Held> = BTreeMap::new();
     let mut readers: Vec<(ReadTxn, Content)> = Vec::new();
@@ -179,20 +143,13 @@ fn histories(seed: u64) {
     );
 }
 
-/// Begins a write transaction on the database, changes it, and commits.
-fn change(db: &Db, change: impl FnOnce(&mut WriteTxn)) -> CommitId {
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    change(&mut txn);
-    txn.commit().expect("commit")
-}
-
 fn put(txn: &mut WriteTxn, value: &[u8]) {
     txn.put(TableId::MAIN, b"key", value, PutMode::Set).expect("put");
 }
 
 #[test]
 fn what_a_reader_saw_stays_held_until_it_is_recorded() {
-    let db = memory();
+    let db = in_memory::open();
     let first = change(&db, |txn| put(txn, b"1"));
     let reader = db.begin_read().expect("read");
     change(&db, |txn| put(txn, b"2"));
@@ -218,7 +175,7 @@ fn what_a_reader_saw_stays_held_until_it_is_recorded() {
 
 #[test]
 fn names_are_taken_given_up_and_kept() {
-    let db = memory();
+    let db = in_memory::open();
     let replace = SnapshotOptions {
         replace: true,
         note: b"a note",
@@ -346,8 +303,8 @@ fn snapshots_are_there_after_closing_and_in_files_that_are_only_read() {
 
 #[test]
 fn what_a_drop_frees_is_told_before() {
-    let db = memory();
-    let mut random = Random(77);
+    let db = in_memory::open();
+    let mut random = Rng::new(77);
     let mut names: Vec<Vec<u8>> = Vec::new();
     for round in 0..60u32 {
         change(&db, |txn| {
@@ -392,7 +349,7 @@ fn what_a_drop_frees_is_told_before() {
 
 #[test]
 fn figures_tell_what_snapshots_keep() {
-    let db = memory();
+    let db = in_memory::open();
     let fill = |txn: &mut WriteTxn, byte: u8, entries: u32| {
         for n in 0..entries {
             txn.put(TableId::MAIN, &n.to_be_bytes(), &[byte; 100], PutMode::Set)
@@ -442,7 +399,7 @@ fn figures_tell_what_snapshots_keep() {
 
 #[test]
 fn the_time_of_a_snapshot_is_that_of_its_commit() {
-    let db = memory();
+    let db = in_memory::open();
     change(&db, |txn| {
         put(txn, b"1");
         txn.snapshot_create(b"early", &SnapshotOptions::default())
@@ -466,7 +423,7 @@ fn the_time_of_a_snapshot_is_that_of_its_commit() {
 
 #[test]
 fn a_reader_of_the_newest_state_by_its_name_sees_the_list_once_it_is_refreshed() {
-    let db = memory();
+    let db = in_memory::open();
     change(&db, |txn| {
         txn.snapshot_create(b"s", &SnapshotOptions::default()).expect("create")
     });

@@ -1,57 +1,16 @@
 //! Snapshots that yield: by the policy of the file, commits make marks of those that are too old, and of the oldest
 //! while all snapshots keep too much.
 
-use kv::{
-    Db, Durability, Error, Options, PutMode, Reader, Retention, SnapshotOptions, TableId, WriteOptions, WriteTxn,
-};
+mod common;
+
+use common::in_memory::{self, change, check, put_many, SNAPSHOT};
+use kv::{Db, Error, PutMode, Reader, Retention, SnapshotOptions, TableId, WriteOptions};
 use std::time::{Duration, Instant};
 
-const SNAPSHOT: SnapshotOptions<'_> = SnapshotOptions {
-    replace: false,
-    keep: false,
-    mark: false,
-    yields: false,
-    note: b"",
-};
 const YIELDS: SnapshotOptions<'_> = SnapshotOptions {
     yields: true,
     ..SNAPSHOT
 };
-
-fn in_memory() -> Db {
-    let options = Options {
-        memory: true,
-        durability: Durability::Lazy,
-        ..Options::default()
-    };
-    Db::open("".as_ref(), &options).expect("a database in memory")
-}
-
-fn change(db: &Db, f: impl FnOnce(&mut WriteTxn)) {
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    f(&mut txn);
-    txn.commit().expect("commit");
-}
-
-/// Checks the file, with all accounting, and returns how many snapshots it has.
-fn checked(db: &Db) -> u64 {
-    let mut faults = Vec::new();
-    let report = db.check(true, &mut |fault| {
-        faults.push(fault.what.clone());
-        true
-    });
-    assert!(faults.is_empty(), "{faults:?}");
-    report.expect("check").snapshots
-}
-
-fn put_many(db: &Db, keys: std::ops::Range<u32>, value: u8) {
-    change(db, |txn| {
-        for key in keys {
-            txn.put(TableId::MAIN, &key.to_be_bytes(), &[value; 100], PutMode::Set)
-                .expect("put");
-        }
-    });
-}
 
 fn is_mark(db: &Db, name: &[u8]) -> bool {
     let info = (&mut &db.begin_read().expect("read")).snapshot(name);
@@ -68,7 +27,7 @@ fn settle(db: &Db) {
 
 #[test]
 fn the_oldest_snapshots_give_way_while_too_much_is_kept() {
-    let db = in_memory();
+    let db = in_memory::open();
     put_many(&db, 0..40_000, 1);
     let limits = Retention {
         yield_pages: 600,
@@ -109,12 +68,12 @@ fn the_oldest_snapshots_give_way_while_too_much_is_kept() {
     change(&db, |txn| txn.snapshot_keep(b"2", false).expect("keep"));
     settle(&db);
     assert_eq!(marks(&db), [true; 4]);
-    assert_eq!((db.stat().parked_pages, checked(&db)), (0, 0));
+    assert_eq!((db.stat().parked_pages, check(&db).snapshots), (0, 0));
 }
 
 #[test]
 fn small_commits_keep_to_the_limit() {
-    let db = in_memory();
+    let db = in_memory::open();
     put_many(&db, 0..20_000, 1);
     let limits = Retention {
         yield_pages: 50,
@@ -143,12 +102,12 @@ fn small_commits_keep_to_the_limit() {
     // Between two snapshots, 40 leaves and the branches above them die.
     assert!(most <= 50 + 300, "snapshots kept {most} pages");
     assert!(db.stat().pages < 2_500, "{:?}", db.stat());
-    checked(&db);
+    check(&db);
 }
 
 #[test]
 fn old_snapshots_give_way() {
-    let db = in_memory();
+    let db = in_memory::open();
     put_many(&db, 0..1000, 1);
     let limits = Retention {
         yield_after: 1,
@@ -178,7 +137,7 @@ fn old_snapshots_give_way() {
         [b"old".as_slice(), b"other", b"new"].map(|name| is_mark(&db, name)),
         [true, false, false]
     );
-    assert_eq!(checked(&db), 2);
+    assert_eq!(check(&db).snapshots, 2);
     // Without a policy, nothing gives way.
     change(&db, |txn| txn.set_history(None).expect("policy"));
     std::thread::sleep(Duration::from_millis(1100));

@@ -112,6 +112,8 @@ pub struct kv_check_report {
     pub dead_pages: u64,
     pub faults: u64,
     pub unaccounted_pages: u64,
+    pub parked_pages: u64,
+    pub snapshots: u64,
 }
 
 #[repr(C)]
@@ -134,6 +136,7 @@ pub struct kv_db_stat {
     pub writer: u32,
     pub dead_pages_known: u32,
     pub writer_ms: u64,
+    pub parked_pages: u64,
 }
 
 #[repr(C)]
@@ -203,6 +206,56 @@ pub struct kv_op {
     pub value: kv_slice,
 }
 
+#[repr(C)]
+pub struct kv_txn_options {
+    pub struct_size: u32,
+    pub flags: u32,
+    pub durability: u32,
+    pub reserved: u32,
+    pub wait_ms: i64,
+    pub write_memory: u64,
+    pub snapshot: kv_slice,
+    pub commit: u64,
+    pub time: u64,
+}
+
+#[repr(C)]
+pub struct kv_snapshot_options {
+    pub struct_size: u32,
+    pub flags: u32,
+    pub note: kv_slice,
+}
+
+#[repr(C)]
+pub struct kv_snapshot_stat {
+    pub struct_size: u32,
+    pub flags: u32,
+    pub commit: u64,
+    pub time: u64,
+    pub guid: [u8; 16],
+    pub file_pages: u64,
+    pub used_pages: u64,
+    pub note: kv_slice,
+    pub automatic: u32,
+    pub reserved: u32,
+}
+
+pub type kv_range_fn = Option<unsafe extern "C" fn(*mut c_void, *const kv_range) -> i32>;
+
+#[repr(C)]
+#[derive(Default)]
+pub struct kv_retention {
+    pub struct_size: u32,
+    pub interval: u32,
+    pub last: u32,
+    pub hourly: u32,
+    pub daily: u32,
+    pub weekly: u32,
+    pub monthly: u32,
+    pub yield_after: u32,
+    pub yield_pages: u64,
+}
+
 pub const KV_OPEN_EXISTING: u32 = 0x1000;
 pub const KV_OPEN_MEMORY: u32 = 0x8000;
 pub const KV_SEEK_EQ: u32 = 32;
@@ -226,6 +279,10 @@ pub const KV_RANGE_THROUGH: u32 = 0x0080_0000;
 pub const KV_RANGE_PREFIX: u32 = 0x0100_0000;
 pub const KV_RANGE_REVERSE: u32 = 0x0200_0000;
 pub const KV_JOB_CHECK_SPACE: u32 = 0x0400_0000;
+pub const KV_SNAPSHOT_YIELD: u32 = 128;
+pub const KV_SNAPSHOT_REPLACE: u32 = 0x2000_0000;
+pub const KV_SNAPSHOT_KEEP: u32 = 0x4000_0000;
+pub const KV_SNAPSHOT_MARK: u32 = 0x8000_0000;
 
 /// Declares the functions used and loads each by its name.
 macro_rules! library {
@@ -316,6 +373,19 @@ library! {
     fn kv_writer_write(Handle, Bytes, usize) -> i32;
     fn kv_writer_finish(Handle) -> i32;
     fn kv_writer_close(Handle);
+    fn kv_snapshot_create(Handle, Bytes, usize, *const kv_snapshot_options) -> i32;
+    fn kv_snapshot_rename(Handle, Bytes, usize, Bytes, usize) -> i32;
+    fn kv_snapshot_drop(Handle, Bytes, usize) -> i32;
+    fn kv_snapshot_release(Handle, Bytes, usize) -> i32;
+    fn kv_snapshot_keep(Handle, Bytes, usize, u32) -> i32;
+    fn kv_stat_snapshot(Handle, Bytes, usize, *mut kv_snapshot_stat) -> i32;
+    fn kv_snapshot_cost(Handle, Bytes, usize, Bytes, usize, *mut u64) -> i32;
+    fn kv_snapshot_ranges(Handle, Bytes, usize, u64, *const kv_range, kv_range_fn, *mut c_void) -> i32;
+    fn kv_reclaim(Handle, *mut u64) -> i32;
+    fn kv_compact(Handle, *const c_void, *mut c_void) -> i32;
+    fn kv_revert(Handle, Handle, u64, *mut u64) -> i32;
+    fn kv_history(Handle, *const kv_retention) -> i32;
+    fn kv_stat_history(Handle, *mut kv_retention) -> i32;
 }
 
 fn find(handle: *mut c_void, name: &str) -> *mut c_void {

@@ -12,6 +12,10 @@ use std::any::Any;
 use std::ops::Bound;
 use std::path::Path;
 
+mod snapshots;
+
+pub use snapshots::{DeadPages, Flags, KeyRange, Recorded, SnapshotBase, SnapshotReads, SnapshotWrites};
+
 /// Numbers of `kv_status`, which errors of both doors are compared by.
 pub mod status {
     pub const NOTFOUND: i32 = -1;
@@ -147,13 +151,15 @@ pub struct Checked {
     pub entries: u64,
     pub pages: u64,
     pub dead_pages: u64,
+    /// Named ones that are no marks.
+    pub snapshots: u64,
     pub faults: u64,
     /// The first faults in words.
     pub what: Vec<String>,
 }
 
 /// An open database.
-pub trait Base {
+pub trait Base: SnapshotBase {
     fn begin_read(&self) -> Outcome<Box<dyn Snapshot>>;
     fn begin_write(&self) -> Outcome<Box<dyn Writes>>;
     fn sync(&self) -> Outcome<()>;
@@ -165,7 +171,7 @@ pub trait Base {
 }
 
 /// What every transaction can do.
-pub trait Reads {
+pub trait Reads: SnapshotReads {
     fn id(&mut self) -> Outcome<CommitId>;
     fn table(&mut self, name: &[u8]) -> Outcome<TableId>;
     fn get(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<Vec<u8>>>;
@@ -196,6 +202,8 @@ pub type Change = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
 /// A read transaction.
 pub trait Snapshot: Reads {
     fn refresh(&mut self) -> Outcome<()>;
+    /// Records what it sees under a name, in a commit of its own.
+    fn snapshot_create(&mut self, name: &[u8], flags: Flags, note: &[u8]) -> Outcome<()>;
     /// What has changed since another snapshot, which came through the same door.
     fn changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<Vec<Change>>;
     /// How many keys were added, removed and changed.
@@ -206,7 +214,7 @@ pub trait Snapshot: Reads {
 }
 
 /// A write transaction; dropping it undoes everything.
-pub trait Writes: Reads {
+pub trait Writes: Reads + SnapshotWrites {
     fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()>;
     fn insert(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Outcome<Option<Vec<u8>>>;
     fn replace(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<Option<Vec<u8>>>;
@@ -304,6 +312,7 @@ struct RustBase {
 struct RustRead {
     txn: ReadTxn,
     cursors: Vec<Option<Cursor>>,
+    db: Db,
 }
 
 struct RustWrite {
@@ -316,6 +325,7 @@ impl Base for RustBase {
         Ok(Box::new(RustRead {
             txn: self.db.begin_read().map_err(fail)?,
             cursors: Vec::new(),
+            db: self.db.clone(),
         }))
     }
     fn begin_write(&self) -> Outcome<Box<dyn Writes>> {
@@ -344,6 +354,7 @@ impl Base for RustBase {
             entries: report.entries,
             pages: report.pages,
             dead_pages: report.dead_pages,
+            snapshots: report.snapshots,
             faults: report.faults,
             what,
         })
@@ -467,6 +478,9 @@ impl RustRead {
 impl Snapshot for RustRead {
     fn refresh(&mut self) -> Outcome<()> {
         self.txn.refresh().map_err(fail)
+    }
+    fn snapshot_create(&mut self, name: &[u8], flags: Flags, note: &[u8]) -> Outcome<()> {
+        self.record(name, flags, note).map_err(fail)
     }
     fn changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<Vec<Change>> {
         let (before, after) = (&mut RustRead::before(before), &mut &self.txn);

@@ -1,7 +1,8 @@
 //! A disk of which nothing is in memory, as far as it says.
 
+use super::forward::forward_storage;
 use kv::file::sim::SimDisk;
-use kv::file::{Identity, Mapped, Storage};
+use kv::file::Storage;
 use kv::Result;
 use std::sync::Mutex;
 
@@ -25,12 +26,7 @@ impl Cold {
 }
 
 impl Storage for Cold {
-    fn len(&self) -> Result<u64> {
-        self.disk.len()
-    }
-    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        self.disk.read_at(at, into)
-    }
+    forward_storage!(disk);
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
         self.disk.writev_at(at, parts)
     }
@@ -45,14 +41,5 @@ impl Storage for Cold {
     }
     fn will_need(&self, at: u64, len: u64) {
         self.wanted.lock().expect("wanted").push((at, len));
-    }
-    fn memory(&self) -> Mapped {
-        self.disk.memory()
-    }
-    fn identity(&self) -> Option<Identity> {
-        None
-    }
-    fn read_only(&self) -> bool {
-        false
     }
 }

@@ -1,6 +1,6 @@
 //! Comparing what the library answered with what the model says, and saying in short where they differ.
 
-use super::api::{show, Entry, Outcome};
+use super::api::{show, Entry, Outcome, Recorded};
 use kv::TableId;
 
 /// A value in few words, however large it is.
@@ -17,7 +17,7 @@ macro_rules! by_debug {
         })*
     };
 }
-by_debug!((), bool, u64, usize, i32, TableId);
+by_debug!((), bool, u64, usize, i32, TableId, Recorded);
 
 impl Summary for Vec<u8> {
     fn summary(&self) -> String {

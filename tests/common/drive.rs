@@ -1,11 +1,13 @@
 //! Does a random operation to the library and to the model, and compares.
 
-use super::api::{status, Entry, Reads, Snapshot, Span, Stream, Writes};
+use super::api::{status, Entry, Reads, Span, Stream, Writes};
 use super::compare::agree;
 use super::gen::{Blob, Op, Read, CURSORS};
 use super::model::{first, within, Map, ModelCursor, Place, Shared, State};
 use kv::{PutMode, TableId};
 use std::ops::Bound;
+
+pub mod snapshots;
 
 /// The cursors of one transaction: the model's, and how the door calls them.
 #[derive(Default)]
@@ -26,8 +28,8 @@ impl Cursors {
         }
     }
 
-    /// The transaction moved to another snapshot.
-    pub fn refreshed(&mut self, txn: &mut dyn Snapshot, state: &State) {
+    /// The transaction moved to another state.
+    pub fn refreshed<T: Reads + ?Sized>(&mut self, txn: &mut T, state: &State) {
         for (slot, door) in self.door.iter().enumerate() {
             if let Some(cursor) = &mut self.model[slot] {
                 match state.data.get(&cursor.table) {
@@ -151,6 +153,7 @@ pub fn read<T: Reads + ?Sized>(txn: &mut T, state: &State, cursors: &mut Cursors
             };
             agree("cursor rank", txn.cursor_rank(door), Ok(want as u64));
         }
+        Read::Snapshot(op) => snapshots::read(txn, state, op),
     }
 }
 
@@ -171,6 +174,7 @@ fn list<T: Reads + ?Sized>(txn: &mut T, state: &State) {
 /// Everything a snapshot sees, entry by entry.
 pub fn verify<T: Reads + ?Sized>(txn: &mut T, state: &State) {
     list(txn, state);
+    snapshots::list(txn, state);
     for (table, map) in &state.data {
         let got = txn.scan(*table, &Span::all(), map.len() + 1);
         let got = got.unwrap_or_else(|fail| panic!("scan of table {table}: {fail:?}"));
@@ -192,6 +196,7 @@ pub fn verify<T: Reads + ?Sized>(txn: &mut T, state: &State) {
 pub fn write(txn: &mut dyn Writes, state: &mut State, cursors: &mut Cursors, op: &Op) {
     match op {
         Op::Read(op) => read(txn, state, cursors, op),
+        Op::Snapshot(op) => snapshots::write(txn, state, op),
         Op::Put(table, key, value, mode) => {
             let got = txn.put(*table, &key.0, &value.0, *mode);
             agree("put", got, store(state, cursors, *table, key, value, *mode).map(|_| ()));

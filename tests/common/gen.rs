@@ -1,11 +1,13 @@
 //! Random keys, values and operations. Keys come from a small universe per shape (so that operations meet each other),
 //! and each shape is one that some page layout finds hard.
 
-use super::api::{show, Move, Span};
+use super::api::{show, Flags, Move, Span};
 use super::model::{ModelCursor, Shared, State};
 use super::rng::{mix, Rng};
 use kv::{PutMode, Seek, TableId};
 use std::ops::Bound;
+
+mod snapshots;
 
 /// What keys look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,7 @@ pub enum Op {
     Stream(TableId, Blob, Vec<Blob>, u64, Option<(Blob, Blob)>, bool),
     CursorPut(usize, Blob),
     CursorDelete(usize),
+    Snapshot(SnapshotOp),
     Read(Read),
 }
 
@@ -114,6 +117,27 @@ pub enum Read {
     CursorMove(usize, Move),
     CursorCount(usize),
     CursorRank(usize),
+    Snapshot(SnapshotRead),
+}
+
+/// What a transaction does to snapshots.
+#[derive(Debug, Clone)]
+pub enum SnapshotOp {
+    Create(Vec<u8>, Flags),
+    Rename(Vec<u8>, Vec<u8>),
+    Drop(Vec<u8>),
+    Release(Vec<u8>),
+    Keep(Vec<u8>, bool),
+    /// Sets the policy.
+    YieldPages(u64),
+}
+
+/// What a transaction asks about snapshots.
+#[derive(Debug, Clone)]
+pub enum SnapshotRead {
+    List,
+    Stat(Vec<u8>),
+    Ranges(Vec<u8>, TableId, Span),
 }
 
 /// Cursors a transaction has at once.
@@ -296,7 +320,8 @@ impl Gen {
         span
     }
 
-    fn table(&mut self, state: &State) -> TableId {
+    /// A table, the main one more often than others.
+    pub fn table(&mut self, state: &State) -> TableId {
         if self.rng.percent(60) || state.names.is_empty() {
             return TableId::MAIN;
         }
@@ -346,7 +371,10 @@ impl Gen {
                 Some(table) => Read::Note(table),
                 None => Read::List,
             },
-            38..39 => Read::List,
+            38 => match self.rng.below(2) {
+                0 => Read::List,
+                _ => Read::Snapshot(self.snapshot_read(state, table)),
+            },
             39..42 => {
                 let limit = self.rng.index(40);
                 Read::Scan(table, self.span(), limit)
@@ -449,6 +477,7 @@ impl Gen {
             },
             464..468 => self.stream(table),
             468..500 => self.write_cursor(state, cursors),
+            500..504 => Op::Snapshot(self.snapshot_op()),
             _ => Op::Read(self.read(state, cursors)),
         }
     }

@@ -1,11 +1,15 @@
 //! The reference: what the database must answer, as plain maps. Snapshots are clones (maps are shared until written,
 //! keys and values always), cursors follow the documented positions. Slow and obvious by intention.
 
-use super::api::{status, Entry, Move, Span};
-use kv::{PutMode, Seek, TableId};
+use super::api::{status, Entry, Flags, Move, Span};
+use kv::{CommitId, PutMode, Seek, TableId};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
+
+mod snapshots;
+
+pub use snapshots::{differing, limits};
 
 /// Bytes that snapshots share.
 pub type Shared = Rc<[u8]>;
@@ -21,6 +25,34 @@ pub struct State {
     pub data: BTreeMap<TableId, Rc<Map>>,
     /// Notes of named tables.
     pub notes: BTreeMap<TableId, Vec<u8>>,
+    /// The named snapshots; `None` in what one of them shows.
+    pub snapshots: Option<Snapshots>,
+}
+
+/// What the library has recorded of the commit of a snapshot. It stays the same as long as there is the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    pub commit: CommitId,
+    pub time: u64,
+    pub guid: [u8; 16],
+}
+
+/// A snapshot.
+#[derive(Clone)]
+pub struct Named {
+    /// `None` before the commit of the transaction that records it of itself.
+    pub origin: Option<Origin>,
+    /// What it shows or, if it is a mark, would show.
+    pub state: Rc<State>,
+    pub flags: Flags,
+}
+
+/// All snapshots, and the policy by which some of them yield.
+#[derive(Clone, Default)]
+pub struct Snapshots {
+    pub named: BTreeMap<Vec<u8>, Named>,
+    /// The pages that they may keep; 0: there is no policy.
+    pub yield_pages: u64,
 }
 
 impl Default for State {
@@ -29,6 +61,7 @@ impl Default for State {
             names: BTreeMap::new(),
             data: BTreeMap::from([(TableId::MAIN, Rc::default())]),
             notes: BTreeMap::new(),
+            snapshots: Some(Snapshots::default()),
         }
     }
 }

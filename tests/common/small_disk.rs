@@ -1,8 +1,9 @@
 //! A simulated disk that is full when its sectors are used up. As on a real one, the write that meets the end of the
 //! space writes a part of its bytes and says so, and only the next one answers that no space is left.
 
+use super::forward::forward_storage;
 use kv::file::sim::{Cut, SimDisk};
-use kv::file::{Identity, Mapped, Storage};
+use kv::file::Storage;
 use kv::{Error, Result};
 use std::io;
 use std::sync::Mutex;
@@ -105,17 +106,7 @@ impl SmallDisk {
 }
 
 impl Storage for SmallDisk {
-    fn len(&self) -> Result<u64> {
-        self.disk.len()
-    }
-
-    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        self.disk.read_at(at, into)
-    }
-
-    fn read_cached(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        self.disk.read_cached(at, into)
-    }
+    forward_storage!(disk);
 
     /// Continues what stopped short, as a file does.
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
@@ -155,17 +146,5 @@ impl Storage for SmallDisk {
             }
         }
         Ok(at)
-    }
-
-    fn memory(&self) -> Mapped {
-        self.disk.memory()
-    }
-
-    fn identity(&self) -> Option<Identity> {
-        None
-    }
-
-    fn read_only(&self) -> bool {
-        false
     }
 }

@@ -1,7 +1,8 @@
 //! A disk that can be full, under a file with holes.
 
+use super::forward::forward_storage;
 use kv::file::memory::Memory;
-use kv::file::{Identity, Mapped, Storage};
+use kv::file::Storage;
 use kv::Error;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -46,12 +47,7 @@ impl Sparse {
 }
 
 impl Storage for Sparse {
-    fn len(&self) -> kv::Result<u64> {
-        self.memory.len()
-    }
-    fn read_at(&self, at: u64, into: &mut [u8]) -> kv::Result<()> {
-        self.memory.read_at(at, into)
-    }
+    forward_storage!(memory);
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> kv::Result<()> {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
         let mut state = self.state.lock().expect("lock");
@@ -82,14 +78,5 @@ impl Storage for Sparse {
         let gone = before - state.has_room.len();
         state.left = state.left.saturating_add(gone as u64);
         self.memory.punch(at, len)
-    }
-    fn memory(&self) -> Mapped {
-        self.memory.memory()
-    }
-    fn identity(&self) -> Option<Identity> {
-        None
-    }
-    fn read_only(&self) -> bool {
-        false
     }
 }

@@ -154,14 +154,8 @@ pub fn revert(
                 2 => seen.table(&name(table))?,
                 _ => txn.table(&name(table))?,
             };
-            let mut then = None;
-            for table in state.named.keys() {
-                then = then.or((seen.table(&name(*table))? == number).then_some(*table));
-            }
-            let mut now = None;
-            for table in model.named.keys() {
-                now = now.or((txn.table(&name(*table))? == number).then_some(*table));
-            }
+            let then = name_of(&mut seen, &state.named, number)?;
+            let now = name_of(txn, &model.named, number)?;
             let is_taken = then.is_some_and(|then| now != Some(then) && model.named.contains_key(&then));
             match txn.revert(reader, Some(number)) {
                 Err(Error::Exists(_)) if is_taken => return Ok(()),
@@ -175,7 +169,34 @@ pub fn revert(
     Ok(())
 }
 
-/// Whether the library tells the differences of the main table between a snapshot and the newest state that there are.
+/// Returns the name that the table with a number has in a state.
+fn name_of<R: Reader>(reader: &mut R, named: &BTreeMap<u8, Content>, number: TableId) -> kv::Result<Option<u8>> {
+    for table in named.keys() {
+        if reader.table(&name(*table))? == number {
+            return Ok(Some(*table));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the entries of the table with a number, which are none if a state does not have it.
+fn content_of<R: Reader>(reader: &mut R, model: &Model, number: TableId) -> kv::Result<Content> {
+    if number == TableId::MAIN {
+        return Ok(model.main.clone());
+    }
+    let table = name_of(reader, &model.named, number)?;
+    Ok(table.map_or_else(Content::new, |table| model.named[&table].clone()))
+}
+
+/// Returns the number of a random table, the main one too.
+fn any_table<R: Reader>(reader: &mut R, model: &Model, random: &mut Random) -> kv::Result<TableId> {
+    match model.pick(random) {
+        None => Ok(TableId::MAIN),
+        Some(table) => reader.table(&name(table)),
+    }
+}
+
+/// Whether the library tells the differences of a table between a snapshot and the newest state that there are.
 pub fn compare_difference(db: &Db, model: &Model, random: &mut Random) -> Result<(), String> {
     let Some((snapshot, state)) = model.pick_snapshot(random) else {
         return Ok(());
@@ -186,8 +207,13 @@ pub fn compare_difference(db: &Db, model: &Model, random: &mut Random) -> Result
         .map_err(fault)?;
     let after = db.begin_read().map_err(fault)?;
     let (before, after) = (&mut &before, &mut &after);
-    let counts = Difference::count(before, after, TableId::MAIN, &Range::default()).map_err(fault)?;
-    let (was, is) = (&state.main, &model.main);
+    let table = match random.one_in(2) {
+        true => any_table(before, &state, random).map_err(fault)?,
+        false => any_table(after, model, random).map_err(fault)?,
+    };
+    let counts = Difference::count(before, after, table, &Range::default()).map_err(fault)?;
+    let was = &content_of(before, &state, table).map_err(fault)?;
+    let is = &content_of(after, model, table).map_err(fault)?;
     let lacks = |a: &Content, b: &Content| a.keys().filter(|key| !b.contains_key(key)).count() as u64;
     let differs = |(key, value): &(&u32, &Value)| is.get(key).is_some_and(|other| bytes(*other) != bytes(**value));
     let expected = [
@@ -196,10 +222,12 @@ pub fn compare_difference(db: &Db, model: &Model, random: &mut Random) -> Result
         was.iter().filter(differs).count() as u64,
     ];
     if [counts.added, counts.removed, counts.changed] != expected {
-        return Err(format!("from snapshot {snapshot} on: {counts:?}, not {expected:?}"));
+        return Err(format!(
+            "{table} from snapshot {snapshot} on: {counts:?}, not {expected:?}"
+        ));
     }
     // Equal roots mean equal entries; the reverse need not be so.
-    match same(before, after, Some(TableId::MAIN)).map_err(fault)? && expected != [0; 3] {
+    match same(before, after, Some(table)).map_err(fault)? && expected != [0; 3] {
         true => Err(format!("snapshot {snapshot} is said to be the same")),
         false => Ok(()),
     }

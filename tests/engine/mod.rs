@@ -11,6 +11,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
 
+pub mod earlier;
 pub mod history;
 
 use history::{compare_history, Automatic};

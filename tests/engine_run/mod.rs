@@ -1,6 +1,7 @@
 //! One whole database taken through crashes: opened, checked, worked on until the disk says so, crashed, again.
 
 use crate::crashes::Counts;
+use crate::engine::earlier::{compare_earlier, cost};
 use crate::engine::history::{change_history, compare_difference, revert};
 use crate::engine::{
     account, any, compare, compare_list, compare_snapshots, snapshot_name, step, Model, Step, Stop, SNAPSHOTS,
@@ -37,6 +38,9 @@ struct Scene<'a> {
     now: u64,
 }
 
+/// The newest commit, and what it holds.
+type Tip = (CommitId, Arc<Model>);
+
 /// A read transaction, and what it must show.
 type Reading = (ReadTxn, Arc<Model>);
 
@@ -47,12 +51,14 @@ struct Run {
     /// By id; what has no id yet: the commit that was under way, or the one closing makes, above this id.
     tried: BTreeMap<CommitId, Arc<Model>>,
     unknown: Option<(CommitId, Arc<Model>)>,
-    tip: (CommitId, Arc<Model>),
+    tip: Tip,
     promised: CommitId,
     counts: Counts,
     recovering: bool,
     depth: u64,
     bulk: bool,
+    /// What the snapshots of a commit keep, if that was counted.
+    cost: Option<(Tip, u64)>,
     /// The time, in seconds.
     now: u64,
 }
@@ -80,6 +86,7 @@ impl Run {
             recovering: false,
             depth: 0,
             bulk: seed % 32 == 7,
+            cost: None,
             now: BEGINNING,
         }
     }
@@ -147,8 +154,32 @@ impl Run {
         self.tried = BTreeMap::from([(id, model.clone())]);
         self.tip = (id, model);
         self.unknown = None;
+        // One of these, or none, after each crash.
+        match self.random.below(5) {
+            0 => compare_earlier(db, &self.tip.1, &mut self.random)?,
+            1 => compare_difference(db, &self.tip.1, &mut self.random)?,
+            2 => self.count_cost(db)?,
+            _ => {}
+        }
         if self.random.one_in(8) {
             account(db)?;
+        }
+        Ok(())
+    }
+
+    /// Counts what snapshots keep, which is the same as long as a commit is the newest, be there a crash or none.
+    fn count_cost(&mut self, db: &Db) -> Result<(), String> {
+        let (id, model) = self.tip.clone();
+        let counted = cost(db, &model, &mut self.random)?;
+        // The number of a commit that a crash has taken back may be given again.
+        let is_same = |other: &Tip| other.0 == id && Arc::ptr_eq(&other.1, &model);
+        match self.cost.as_ref().filter(|(tip, _)| is_same(tip)) {
+            Some((_, before)) if *before != counted => {
+                return Err(format!(
+                    "snapshots of commit {id} keep {counted} pages, before it were {before}"
+                ))
+            }
+            _ => self.cost = Some(((id, model), counted)),
         }
         Ok(())
     }
@@ -179,6 +210,7 @@ impl Run {
                 }
                 2 => self.sync(db)?,
                 3 if self.random.one_in(6) => account(db)?,
+                3 if self.random.one_in(4) => self.count_cost(db)?,
                 3 if self.random.one_in(4) => self.give_back(db)?,
                 3 if self.random.one_in(2) => compare_difference(db, &self.tip.1, &mut self.random)?,
                 3 => compare_snapshots(db, &self.tip.1)?,

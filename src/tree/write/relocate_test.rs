@@ -84,7 +84,7 @@ fn relocate_all(
 }
 
 #[test]
-fn nothing_is_left_behind_the_cut() {
+fn all_pages_of_a_relocated_tree_lie_before_the_frontier() {
     for seed in 1..33u64 {
         let mut rnd = Rnd(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let (kind, size) = (seed % 4, if seed % 3 == 0 { 8192 } else { 4096 });

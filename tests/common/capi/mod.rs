@@ -1,5 +1,6 @@
 //! The C door of the suite: the trait of `api` over the functions of `kv.h`, called as a C program calls them. Here are
-//! databases; what transactions read is in `reads`, and what they write in `writes`.
+//! databases; what transactions read is in `reads`, what they write in `writes`, and what they do with named snapshots
+//! in `snapshots`.
 #![allow(unsafe_code)]
 
 use super::abi::*;
@@ -20,6 +21,7 @@ macro_rules! call {
 
 // Behind the macro, which they use.
 mod reads;
+mod snapshots;
 mod writes;
 
 fn answer(status: i32) -> Outcome<()> {
@@ -121,13 +123,26 @@ impl CTxn {
 
 impl CBase {
     fn begin(&self, kind: u32) -> Outcome<CTxn> {
+        self.begin_with(kind, null())
+    }
+
+    fn begin_with(&self, kind: u32, options: *const kv_txn_options) -> Outcome<CTxn> {
         let mut txn = null_mut();
-        call!(kv_txn_begin(self.db, kind, null(), &mut txn))?;
+        call!(kv_txn_begin(self.db, kind, options.cast(), &mut txn))?;
         Ok(CTxn {
             txn,
             cursors: Vec::new(),
             scans: 0,
         })
+    }
+
+    fn stat(&self) -> Outcome<kv_db_stat> {
+        let mut stat = kv_db_stat {
+            struct_size: size_of::<kv_db_stat>() as u32,
+            ..kv_db_stat::default()
+        };
+        call!(kv_stat_db(self.db, &mut stat))?;
+        Ok(stat)
     }
 }
 
@@ -153,12 +168,7 @@ impl Base for CBase {
         call!(kv_sync(self.db))
     }
     fn pages(&self) -> Outcome<u64> {
-        let mut stat = kv_db_stat {
-            struct_size: size_of::<kv_db_stat>() as u32,
-            ..kv_db_stat::default()
-        };
-        call!(kv_stat_db(self.db, &mut stat))?;
-        Ok(stat.pages)
+        Ok(self.stat()?.pages)
     }
     fn check(&self) -> Outcome<Checked> {
         let mut what: Vec<String> = Vec::new();
@@ -187,6 +197,7 @@ impl Base for CBase {
             entries: report.entries,
             pages: report.pages,
             dead_pages: report.dead_pages,
+            snapshots: report.snapshots,
             faults: report.faults,
             what,
         })

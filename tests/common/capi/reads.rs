@@ -1,7 +1,7 @@
 //! What the functions of `kv.h` read in a transaction: entries, ranges, cursors, batches, figures of tables.
 
 use super::super::abi::*;
-use super::super::api::{status, Change, Entry, Move, Outcome, Reads, Snapshot, Span};
+use super::super::api::{status, Change, Entry, Flags, Move, Outcome, Reads, Snapshot, Span};
 use super::{answer, at, found, range, CTxn};
 use kv::{CommitId, Seek, TableId};
 use std::any::Any;
@@ -263,7 +263,7 @@ impl Reads for CTxn {
 }
 
 impl CTxn {
-    fn before(before: &mut dyn Snapshot) -> Handle {
+    pub(super) fn before(before: &mut dyn Snapshot) -> Handle {
         before.as_any().downcast_ref::<CTxn>().expect("of this door").txn
     }
 
@@ -315,6 +315,9 @@ impl CTxn {
 impl Snapshot for CTxn {
     fn refresh(&mut self) -> Outcome<()> {
         call!(kv_txn_refresh(self.txn))
+    }
+    fn snapshot_create(&mut self, name: &[u8], flags: Flags, note: &[u8]) -> Outcome<()> {
+        self.record(name, flags, note)
     }
     fn changes_since(&mut self, before: &mut dyn Snapshot, table: TableId, span: &Span) -> Outcome<Vec<Change>> {
         let mut diff = null_mut();
