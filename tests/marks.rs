@@ -524,3 +524,20 @@ fn a_callback_ends_it_and_earlier_states_have_no_list() {
         );
     }
 }
+
+/// kv.h: "All snapshots of one commit have the same." A mark is a snapshot whose state is not kept.
+#[test]
+fn a_mark_and_a_snapshot_of_one_commit_have_one_guid_and_one_time() {
+    let db = in_memory::open();
+    change(&db, |txn| txn.snapshot_create(b"mark", &MARK).expect("create"));
+    let reader = db.begin_read().expect("read");
+    change(&db, |txn| {
+        let created = txn.snapshot_create_of(b"kept", &reader, &SNAPSHOT);
+        created.expect("create");
+    });
+    let [mark, kept] = [b"mark", b"kept"].map(|name| {
+        let info = (&mut &db.begin_read().expect("read")).snapshot(name);
+        info.expect("info")
+    });
+    assert_eq!((mark.commit, mark.time, mark.guid), (kept.commit, kept.time, kept.guid));
+}
