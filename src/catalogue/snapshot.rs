@@ -326,7 +326,7 @@ pub fn each<'s, S: PageSource<'s>>(
 /// `NoMemory`; `Corrupt`: one of them, or a drop, is later than that; those of [`each`].
 pub fn recorded<'s, S: PageSource<'s>>(source: &S, list: &Root, id: CommitId) -> Result<RecordedCommits> {
     let (mut all, mut automatic) = (Vec::new(), None);
-    let mut yielding = None;
+    let (mut yielding, mut marked) = (None, Vec::new());
     each(source, list, |_, record| {
         if record.commit.max(record.dropped.unwrap_or(CommitId::NONE)) > id {
             return Err(Error::corrupt(
@@ -338,6 +338,8 @@ pub fn recorded<'s, S: PageSource<'s>>(source: &S, list: &Root, id: CommitId) ->
             automatic = automatic.max(Some((record.commit, record.time)));
         }
         if record.mark {
+            Error::or_room(&mut marked, 1, "the list of snapshots")?;
+            marked.push(record.commit);
             return Ok(true);
         }
         if record.may_yield() {
@@ -353,6 +355,7 @@ pub fn recorded<'s, S: PageSource<'s>>(source: &S, list: &Root, id: CommitId) ->
     })?;
     let mut recorded = RecordedCommits::new(all);
     recorded.yielding = yielding;
+    marked.into_iter().try_for_each(|commit| recorded.note_mark(commit))?;
     if let Some(policy) = policy::find(source, list)? {
         policy::follow(&policy, automatic.map_or(0, |(_, time)| time), &mut recorded);
     }

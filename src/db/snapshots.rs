@@ -193,16 +193,19 @@ impl WriteTxn {
         let began = now().saturating_sub(seen.snapshot().age_ms().saturating_mul(1_000_000));
         let known = self.draft.recorded_state(desc.id, &mut self.pages)?;
         let time = self.pages.pager().time_of(desc.id);
-        let state = known.unwrap_or_else(|| SnapshotRecord {
-            commit: desc.id,
-            // The reader saw the newest commit when it began.
-            time: time.unwrap_or(began),
-            guid: new_uuid(),
-            file_pages: desc.pages,
-            main: desc.roots.main,
-            catalogue: desc.roots.catalogue,
-            ..SnapshotRecord::default()
-        });
+        let state = match known {
+            Some(known) if !known.mark => known,
+            mark => SnapshotRecord {
+                commit: desc.id,
+                // The reader saw the newest commit when it began.
+                time: mark.as_ref().map(|mark| mark.time).or(time).unwrap_or(began),
+                guid: mark.map_or_else(new_uuid, |mark| mark.guid),
+                file_pages: desc.pages,
+                main: desc.roots.main,
+                catalogue: desc.roots.catalogue,
+                ..SnapshotRecord::default()
+            },
+        };
         self.record(name, state, options)?;
         self.held.push(held);
         Ok(())

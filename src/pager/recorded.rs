@@ -75,6 +75,8 @@ pub struct RecordedCommits {
     /// A time that is not later than that of any snapshot which may yield. `None`: there is none.
     pub yielding: Option<u64>,
     commits: SortedChunks<RecordedCommit>,
+    /// The commits of which there are marks, and some of which there were any.
+    marked: SortedChunks<CommitId>,
     /// The number of those that have no name any more.
     nameless: usize,
     /// The commits that were recorded since this was copied, if nothing else has changed by which commits are held.
@@ -104,6 +106,7 @@ impl RecordedCommits {
             limits: None,
             yielding: None,
             commits: SortedChunks::of(&all),
+            marked: SortedChunks::default(),
             nameless: all.iter().filter(|recorded| recorded.names == 0).count(),
             added: None,
         }
@@ -119,6 +122,7 @@ impl RecordedCommits {
             limits: self.limits,
             yielding: self.yielding,
             commits: self.commits.try_clone(LIST)?,
+            marked: self.marked.try_clone(LIST)?,
             nameless: self.nameless,
             added: Some(Vec::new()),
         })
@@ -178,6 +182,24 @@ impl RecordedCommits {
             added.push(commit);
         }
         Ok(())
+    }
+
+    /// Notes that there is a mark of a commit. It holds nothing, but says what its state is called.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn note_mark(&mut self, commit: CommitId) -> Result<()> {
+        let at = self.marked.partition_point(|marked| *marked < commit);
+        match self.marked.get(at) == Some(&commit) {
+            true => Ok(()),
+            false => self.marked.insert(at, commit, LIST),
+        }
+    }
+
+    /// Returns whether there may be a mark of this commit.
+    pub fn may_be_marked(&self, commit: CommitId) -> bool {
+        let at = self.marked.partition_point(|marked| *marked < commit);
+        self.marked.get(at) == Some(&commit)
     }
 
     /// Notes that a snapshot of a commit loses its name, by a drop in the commit `dropped` or, if that is

@@ -43,12 +43,13 @@ impl Draft {
 
     /// Takes note that a state is recorded under a name.
     fn record(&mut self, name: &[u8], state: &SnapshotRecord, own: CommitId, pages: &PageWriter) -> Result<()> {
-        if !state.mark {
-            let recorded = self.recorded_mut(pages)?;
-            recorded.add(state.commit)?;
-            if state.may_yield() {
-                recorded.note_yielding(state.time);
-            }
+        let recorded = self.recorded_mut(pages)?;
+        match state.mark {
+            true => recorded.note_mark(state.commit)?,
+            false => recorded.add(state.commit)?,
+        }
+        if state.may_yield() {
+            recorded.note_yielding(state.time);
         }
         if state.commit == own {
             Error::or_room(&mut self.snapshots.new, 1, "the names of new snapshots")?;
@@ -60,7 +61,7 @@ impl Draft {
     /// Returns what is to be recorded of what the draft is about to commit, as far as that is known before.
     pub fn state_to_commit(&mut self, pages: &mut PageWriter) -> Result<SnapshotRecord> {
         let commit = pages.id();
-        let known = self.recorded_state(commit, pages)?;
+        let known = self.recorded_state(commit, pages)?.filter(|known| !known.mark);
         let guid = *self.snapshots.guid.get_or_insert_with(new_uuid);
         Ok(known.unwrap_or_else(|| SnapshotRecord {
             commit,
@@ -70,20 +71,23 @@ impl Draft {
         }))
     }
 
-    /// Returns what is recorded of the state of a commit of which there is or was a snapshot, other than a mark.
+    /// Returns what is recorded of the state of a commit of which there is or was a snapshot. Where there are only marks
+    /// of it, it is what these know.
     pub fn recorded_state(&mut self, commit: CommitId, pages: &mut PageWriter) -> Result<Option<SnapshotRecord>> {
         let at = self.open_snapshots(pages)?;
-        let recorded = self.recorded_mut(pages).map(|recorded| recorded.contains(commit));
-        if !recorded.map_err(|e| self.fail(e))? {
+        let recorded = self.recorded_mut(pages);
+        let may_be = recorded.map(|recorded| recorded.contains(commit) || recorded.may_be_marked(commit));
+        if !may_be.map_err(|e| self.fail(e))? {
             return Ok(None);
         }
         self.flush(at, pages)?;
-        let mut found = None;
+        let mut found: Option<SnapshotRecord> = None;
         let list = self.table(at).tree.root;
         let read = snapshot::each(&self.pages(), &list, |_, record| {
-            let is_it = record.commit == commit && !record.mark;
-            found = is_it.then_some(record);
-            Ok(!is_it)
+            if record.commit == commit {
+                found = Some(record);
+            }
+            Ok(found.as_ref().is_none_or(|found| found.mark))
         });
         read.map_err(|e| self.fail(e.in_table(TableId::SNAPSHOTS)))?;
         Ok(found)

@@ -104,14 +104,15 @@ impl Snapshots {
         all.filter_map(|(name, named)| Some((name, named.origin?, named)))
     }
 
-    /// The snapshot is recorded, and shows this. What the library tells of its commit is the same for all that keep it.
+    /// The snapshot is recorded, and shows this. What the library tells of its commit is the same for all that have it,
+    /// marks too.
     pub fn complete(&mut self, name: &[u8], told: &Recorded, state: Rc<State>) {
         let origin = Origin {
             commit: told.commit,
             time: told.time,
             guid: told.guid,
         };
-        for (_, other, _) in self.kept() {
+        for other in self.named.values().filter_map(|named| named.origin) {
             assert!(other.commit != origin.commit || other == origin, "{other:?}, {told:?}");
         }
         let named = self.named.get_mut(name).expect("a snapshot");
