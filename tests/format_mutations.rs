@@ -7,6 +7,9 @@
 mod common;
 mod mutation;
 
+use std::sync::mpsc::{channel, RecvTimeoutError};
+use std::time::Duration;
+
 use common::image::{CHECKSUM, HEIGHT, INLINE, RECORDS, ROOT, ROOTS, ROOT_FLAGS, SPILLS};
 use common::tmp::TempDir;
 use kv::{BackupOptions, Db, Error, Job, Options, PutMode, Range, Reader, Result, TableId, WriteOptions};
@@ -485,6 +488,44 @@ fn the_main_table_may_have_a_record_and_later_versions_tables() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whatever the list of dead and parked pages has, what looks for pages there comes to an end.
+#[test]
+fn a_search_of_a_damaged_list_of_parked_pages_ends() {
+    let good = history::base();
+    let dir = TempDir::new("mutation");
+    let path = dir.file("a.kv");
+    let (done, is_done) = channel();
+    let searches = std::thread::spawn(move || {
+        let bytes = good.clone().space_leaf().len();
+        for (at, change) in (0..bytes).flat_map(|at| [1u8, 0x40].map(|change| (at, change))) {
+            let mut image = good.clone();
+            image.space_leaf()[at] ^= change;
+            image.repair();
+            std::fs::write(&path, &image.bytes).expect("write");
+            let looked = Db::open(&path, &Options::default()).and_then(|db| {
+                let cost = db.snapshot_cost(history::NAMES[0], history::NAMES[2]);
+                let mut txn = db.begin_write(WriteOptions::default())?;
+                txn.snapshot_drop(history::NAMES[0])?;
+                txn.commit()?;
+                db.reclaim()?;
+                cost
+            });
+            assert!(!matches!(looked, Err(Error::Panic(_))), "{at} {change}: {looked:?}");
+            done.send(at).expect("the test waits");
+        }
+    });
+    // Each takes some milliseconds.
+    let mut last = None;
+    loop {
+        match is_done.recv_timeout(Duration::from_secs(60)) {
+            Ok(at) => last = Some(at),
+            Err(RecvTimeoutError::Timeout) => panic!("a search behind byte {last:?} does not end"),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    searches.join().expect("no panic");
 }
 
 #[test]

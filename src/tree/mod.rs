@@ -5,5 +5,5 @@
 
 pub mod read;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod write;

@@ -20,9 +20,17 @@ pub(super) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 pub(super) const TABLE: TableId = TableId::new(7);
 
 /// The pages while a tree is built. They are leaked, which a test can afford.
-pub(super) struct Store {
+pub(crate) struct Store {
     size: usize,
     pages: Mutex<Vec<Option<&'static [u8]>>>,
+}
+
+impl Store {
+    /// Puts the bytes of another page in the place of one, as damage would.
+    pub fn replace(&self, page: PageNo, by: PageNo) {
+        let mut pages = self.pages.lock().unwrap();
+        pages[page.get() as usize] = pages[by.get() as usize];
+    }
 }
 
 impl Prefetch for &'static Store {
@@ -96,7 +104,7 @@ impl PageSink for Writer {
 }
 
 /// Builds trees one after the other in one store.
-pub(super) struct Builder {
+pub(crate) struct Builder {
     store: &'static Store,
     birth: CommitId,
     has_long: bool,
@@ -180,7 +188,7 @@ impl Builder {
     }
 
     /// Builds a tree of `model` in two commits: the first also puts other keys, which the second deletes.
-    pub fn build(&mut self, model: &Model, rnd: &mut Rnd) -> Root {
+    pub(super) fn build(&mut self, model: &Model, rnd: &mut Rnd) -> Root {
         let mut first = Model::new();
         for (k, v) in model {
             if rnd.below(2) == 0 {
@@ -202,7 +210,7 @@ impl Builder {
     }
 
     /// Copies every page so far into one block.
-    pub fn freeze(&self) -> Frozen {
+    pub(super) fn freeze(&self) -> Frozen {
         let pages = self.store.pages.lock().unwrap();
         let mut bytes = Vec::with_capacity(pages.len() * self.store.size);
         for page in pages.iter() {

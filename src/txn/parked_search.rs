@@ -4,7 +4,7 @@
 //! the end of each run, and finding it is a search for each run of the holders that are meant.
 
 use super::space_tree::{decode_parked, encode_parked_key, is_parked};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::CommitId;
 use crate::page::{Extent, PageSource, Root};
 use crate::pager::Parked;
@@ -67,12 +67,17 @@ impl<'s, S: PageSource<'s>> ParkedSearch<'_, S> {
         };
         'run: loop {
             count(0, 1);
-            position.seek(self.source, self.space, &encode_parked_key(&from))?;
+            let sought = encode_parked_key(&from);
+            position.seek(self.source, self.space, &sought)?;
             while position.is_valid() {
                 key.clear();
                 position.key(self.source, &mut key)?;
                 if !is_parked(&key) {
                     return Ok(true);
+                }
+                if key[..] < sought[..] {
+                    // In a damaged tree, this would never end.
+                    return Err(Error::corrupt(None, "keys of the list of dead pages are out of order"));
                 }
                 count(1, 0);
                 let found = decode_parked(&key, position.value(self.source)?.bytes())?;
@@ -94,5 +99,59 @@ impl<'s, S: PageSource<'s>> ParkedSearch<'_, S> {
             }
             return Ok(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::space_tree::encode_parked;
+    use super::*;
+    use crate::ids::{PageNo, Run};
+    use crate::tree::testing::Builder;
+    use std::collections::BTreeMap;
+
+    /// Returns what one commit has parked under one holder, with these births, as entries of the space tree.
+    fn run_of(births: std::ops::Range<u64>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let parked = births.map(|birth| Parked {
+            holder: CommitId::new(1000),
+            fold: CommitId::new(1010),
+            extent: Extent::new(Run::new(PageNo::new(5000 + birth), 1), CommitId::new(birth)),
+            death: CommitId::new(1005),
+        });
+        let entries = parked.map(|parked| (encode_parked_key(&parked).to_vec(), encode_parked(&parked).to_vec()));
+        entries.collect()
+    }
+
+    #[test]
+    fn a_search_ends_where_a_leaf_has_keys_of_another_one() {
+        let mut builder = Builder::new(4096);
+        let put = |builder: &mut Builder, entries: &BTreeMap<_, _>| {
+            builder.commit(Root::default(), entries.iter().map(|(key, value)| (key, Some(value))))
+        };
+        let (young, old) = (run_of(500..900), run_of(1..20));
+        let old = put(&mut builder, &old);
+        let space = put(&mut builder, &young);
+        let (leaf, last) = (old.ptr.page.number(), space.ptr.page.number());
+        assert!(old.height == 1 && space.height == 2 && last > leaf + 3, "{space:?}");
+        let source = builder.pages();
+        let search = ParkedSearch {
+            source: &source,
+            space: &space,
+            born_after: CommitId::new(100),
+            end: CommitId::new(1001),
+        };
+        let found = || {
+            let mut found = 0;
+            let searched = search.each(CommitId::new(1000), |_| {
+                found += 1;
+                Ok(found < 10_000)
+            });
+            searched.map(|all| (all, found))
+        };
+        assert_eq!(found().expect("a whole tree"), (true, young.len()));
+        // What was born too early stands behind what was not: the search for the rest of the run would find the run
+        // again, for ever.
+        source.replace(PageNo::new(last.get() - 1), leaf);
+        assert!(matches!(found(), Err(Error::Corrupt(_))), "{:?}", found());
     }
 }

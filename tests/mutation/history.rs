@@ -98,6 +98,12 @@ impl Image {
         });
     }
 
+    /// The bytes of the only leaf of the space tree.
+    pub fn space_leaf(&mut self) -> &mut [u8] {
+        let leaf = self.only_leaf(ROOTS[2]);
+        &mut self.bytes[leaf..leaf + 4096]
+    }
+
     fn snapshot_value(&mut self, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
         self.change_entry(LIST, |other| other == key, |_, value| change(value));
     }
