@@ -173,9 +173,14 @@ impl PageWriter {
     /// Checks the roots (step 8). With a root outside the file, the slot would be one that no opener accepts.
     fn check_roots(&self, roots: &Roots) -> Result<()> {
         let file = self.pager.first_page()..self.file_end();
-        match roots.all().into_iter().all(|root| root.is_possible(&file, self.id)) {
-            true => Ok(()),
-            false => Err(Error::Panic("a root is not in the file".into())),
+        let lost = roots.all().into_iter().find(|root| !root.is_possible(&file, self.id));
+        match lost {
+            None => Ok(()),
+            // A list of dead pages that has those of a tree can have the file end before them.
+            Some(root) if self.tip().roots.all().contains(&root) => {
+                Err(Error::corrupt(root.ptr.page, "the root of a tree was listed as dead"))
+            }
+            Some(_) => Err(Error::Panic("a root is not in the file".into())),
         }
     }
 
