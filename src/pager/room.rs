@@ -18,11 +18,14 @@ const AHEAD_MIN: u64 = 64 << 10;
 const AHEAD_MAX: u64 = 1 << 20;
 /// A write of more bytes than this gains less from zeros ahead of it than they cost.
 const AHEAD_WRITE: u64 = 64 << 10;
-/// So many pages behind the end of the file have room on the disk as long as there are snapshots. These may keep all
-/// that dies, so that no page comes free on a full disk: then what drops them, deletes and compacts needs these.
+/// So many pages behind the end of the file have room on the disk as long as there are snapshots, or free ones inside.
+/// Snapshots may keep all that dies, so that no page comes free on a full disk: then what drops them, deletes and
+/// compacts needs these.
 const KEPT_ROOM: u64 = 64;
 /// On a full disk, a transaction that begins with fewer free pages than this gets those that wait for syncs.
 const ROOM_WANTED: u64 = 256;
+/// So many free pages are looked at for those that have room.
+const ROOM_LOOKS: usize = 1024;
 
 /// Returns up to where the file is filled with zeros if small commits have got to `behind`.
 fn ahead_of(behind: u64) -> u64 {
@@ -78,8 +81,8 @@ impl PageWriter {
         }
     }
 
-    /// Makes sure that the file has the pages of this commit (step 12, I-9), and the room that is kept behind them if
-    /// that is not what the commit may use. It may be longer, because it grows ahead of what is written.
+    /// Makes sure that the file has the pages of this commit (step 12, I-9), and the room that is kept behind them, or
+    /// inside, if that is not what the commit may use. It may be longer, because it grows ahead of what is written.
     ///
     /// # Errors
     /// `NoSpace`, `Io`, `Limit`.
@@ -108,11 +111,30 @@ impl PageWriter {
             there = pager.storage.fill(there, ahead.min(most))?;
         }
         pager.learn_pages((there.min(most) / size as u64).max(end.get()))?;
-        if there < wanted && self.adds {
+        let lacking = wanted.saturating_sub(there).div_ceil(size as u64);
+        if lacking > 0 && self.adds && self.free_with_room(lacking)? < lacking {
             let what = "the last room of the file is kept for dropping snapshots and for deleting";
             return Err(self.note_room(Error::NoSpace(what.into())));
         }
         Ok(())
+    }
+
+    /// Returns how many free pages inside the file have room on the disk, up to `most`: zeros are written into them, as
+    /// into those behind the end. What drops snapshots or deletes can take these as well.
+    fn free_with_room(&self, most: u64) -> Result<u64> {
+        let (mut pages, size) = (0, self.pager.page_size);
+        let free = self.state.space.pool.iter();
+        let free = free.flat_map(|run| (0..run.pages).map(move |at| Run::new(run.first + at, 1)));
+        // There may be very many without room.
+        for page in free.filter(|page| page.end() <= self.file_end()).take(ROOM_LOOKS) {
+            if pages == most {
+                break;
+            }
+            let (from, to) = (page.first.offset(size), page.end().offset(size));
+            self.pager.check_fork()?;
+            pages += u64::from(self.pager.storage.fill(from, to)? >= to);
+        }
+        Ok(pages)
     }
 
     /// Returns whether the file could not be made longer when that was last tried.
