@@ -416,6 +416,43 @@ fn others_read_and_write_meanwhile() {
 }
 
 #[test]
+fn the_file_becomes_short_beside_one_who_writes_without_a_pause() {
+    let (_dir, path, db) = database();
+    let count = 200_000;
+    let table = fill(&db, b"table", count);
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in (0..count).filter(|n| n % 10 > 2) {
+        assert!(txn.delete(table, &key(n)).expect("delete"));
+    }
+    txn.commit().expect("commit");
+    let before = bytes(&path);
+    let done = AtomicBool::new(false);
+    let report = std::thread::scope(|threads| {
+        let writer = threads.spawn(|| {
+            let lazy = WriteOptions {
+                durability: Some(Durability::Lazy),
+                ..WriteOptions::default()
+            };
+            for n in 0.. {
+                if done.load(SeqCst) {
+                    break;
+                }
+                let mut txn = db.begin_write(lazy).expect("begin");
+                let key = key(n * 7919 % count / 10 * 10);
+                txn.put(table, &key, &[n as u8; 180], PutMode::Set).expect("put");
+                txn.commit().expect("commit");
+            }
+        });
+        let report = compact(&db);
+        done.store(true, SeqCst);
+        writer.join().expect("writer");
+        report
+    });
+    assert!(bytes(&path) < before * 3 / 4, "{before}: {report:?}");
+    is_whole(&db);
+}
+
+#[test]
 fn records_at_the_end_of_the_file_do_not_keep_it() {
     let (_dir, path, db) = database();
     let count = 30_000;

@@ -2,7 +2,7 @@
 //! with correct data, without a panic, an endless loop or runaway memory. Half of the files have their checksums
 //! repaired as an attacker would; of those the content may be anything, but the library must stay calm.
 //!
-//! `KV_HOSTILE` is the number of files (default 10,000), `KV_FROM` the first of them, `KV_SEED` another sequence.
+//! `KV_HOSTILE` is the number of files (default 5,000), `KV_FROM` the first of them, `KV_SEED` another sequence.
 
 mod common;
 
@@ -10,8 +10,9 @@ use common::image::{page_size, repair, repair_slots};
 use common::rng::Rng;
 use common::tmp::TempDir;
 use common::{env_number, gen};
-use kv::{Cursor, Db, Options, PutMode, Range, ReadTxn, Reader, Seek, TableId, WriteOptions};
-use kv::{Error, Result};
+use kv::pager::fold_often;
+use kv::{CompactOptions, Cursor, Db, Difference, Job, Options, PutMode, Range, ReadAt, ReadTxn, Reader, Seek};
+use kv::{Error, Result, SnapshotOptions, TableId, WriteOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -34,8 +35,15 @@ struct Base {
     history: BTreeMap<Vec<u8>, BTreeSet<Option<Vec<u8>>>>,
 }
 
-/// Builds a database of several commits, tables, long keys and long values.
+/// The name of the snapshot that a commit of the base makes of itself.
+fn name(commit: u64) -> String {
+    format!("snapshot {commit}")
+}
+
+/// Builds a database of several commits, tables, long keys and long values, with snapshots of which some were dropped.
 fn base(page_size: u32, seed: u64) -> Base {
+    // What snapshots see is parked at once.
+    fold_often(true);
     let dir = TempDir::new("hostile-base");
     let path = dir.file("base.kv");
     let options = Options {
@@ -69,6 +77,17 @@ fn base(page_size: u32, seed: u64) -> Base {
         for i in 0..200u64 {
             txn.put(table, &i.to_be_bytes(), &commit.to_le_bytes(), PutMode::Set)
                 .expect("put");
+        }
+        let options = SnapshotOptions {
+            mark: commit == 1,
+            ..SnapshotOptions::default()
+        };
+        txn.snapshot_create(name(commit).as_bytes(), &options).expect("create");
+        // What these alone had is still looked for.
+        match commit {
+            4 => txn.snapshot_drop(name(2).as_bytes()).expect("drop"),
+            5 => txn.snapshot_drop(name(3).as_bytes()).expect("drop"),
+            _ => {}
         }
         txn.commit().expect("commit");
         for (key, values) in &mut history {
@@ -196,30 +215,74 @@ fn exercise(path: &Path, base: &Base, trust: Trust, rng: &mut Rng) -> Result<()>
             judge(base, trust, key, value);
         }
         let mut part = [0; 100];
-        let _ = (&read).read_value(TableId::MAIN, key, rng.below(1000), &mut part);
-        let _ = (&read).value_info(TableId::MAIN, key);
+        calm((&read).read_value(TableId::MAIN, key, rng.below(1000), &mut part));
+        calm((&read).value_info(TableId::MAIN, key));
     }
-    let _ = scan(&read, TableId::MAIN, false, |key, value| {
+    calm(scan(&read, TableId::MAIN, false, |key, value| {
         judge(base, trust, key, Some(value))
-    });
-    let _ = scan(&read, TableId::MAIN, true, |key, value| {
+    }));
+    calm(scan(&read, TableId::MAIN, true, |key, value| {
         judge(base, trust, key, Some(value))
-    });
+    }));
     for name in 0..3 {
         if let Ok(table) = (&read).table(format!("table {name}").as_bytes()) {
-            let _ = scan(&read, table, false, |_, _| ());
-            let _ = (&read).table_stat(table);
-            let _ = (&read).count(table, &Range::default());
+            calm(scan(&read, table, false, |_, _| ()));
+            calm((&read).table_stat(table));
+            calm((&read).count(table, &Range::default()));
         }
     }
-    let _ = counts(&read, base);
-    let _ = db.check(true, &mut |_| true);
+    calm(counts(&read, base));
+    calm(db.check(true, &mut |_| true));
     drop(read);
-    let _ = change(&db, base, rng);
-    let _ = db.check(false, &mut |_| true);
+    calm(change(&db, base, rng));
+    calm(db.check(false, &mut |_| true));
+    for commit in 0..6 {
+        let (name, next) = (name(commit), name(commit + 1));
+        let (name, next) = (name.as_bytes(), next.as_bytes());
+        calm(look_at_snapshot(&db, name));
+        calm(db.snapshot_cost(name, next));
+        calm(change_snapshot(&db, name, rng));
+    }
+    calm(db.reclaim());
+    calm(db.compact(&CompactOptions::default(), &Job::silent()));
     let read = db.begin_read()?;
-    let _ = scan(&read, TableId::MAIN, false, |_, _| ());
+    calm(scan(&read, TableId::MAIN, false, |_, _| ()));
     Ok(())
+}
+
+/// Asserts that what a damaged file brings about is not taken for a fault of the library.
+fn calm<T>(result: Result<T>) {
+    if let Err(Error::Panic(what)) = result {
+        panic!("a damaged file is taken for a fault of the library: {what}");
+    }
+}
+
+/// Reads a snapshot, and what has changed since.
+fn look_at_snapshot(db: &Db, name: &[u8]) -> Result<()> {
+    let now = db.begin_read()?;
+    (&now).snapshot(name)?;
+    calm((&now).snapshot_ranges(name, TableId::MAIN, &Range::default(), &mut |_| true));
+    let then = db.begin_read_at(ReadAt::Snapshot(name))?;
+    calm(scan(&then, TableId::MAIN, false, |_, _| ()));
+    calm(Difference::count(
+        &mut &then,
+        &mut &now,
+        TableId::MAIN,
+        &Range::default(),
+    ));
+    Ok(())
+}
+
+/// Goes back to a snapshot, makes a mark of it, drops it or gives it another name.
+fn change_snapshot(db: &Db, name: &[u8], rng: &mut Rng) -> Result<()> {
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    match rng.below(4) {
+        0 => txn.revert(&db.begin_read_at(ReadAt::Snapshot(name))?, None).map(drop)?,
+        1 => txn.snapshot_release(name)?,
+        2 => txn.snapshot_rename(name, b"another")?,
+        _ => txn.snapshot_drop(name)?,
+    }
+    txn.commit().map(drop)
 }
 
 fn scan(read: &ReadTxn, table: TableId, reverse: bool, mut see: impl FnMut(&[u8], &[u8])) -> Result<()> {
@@ -323,7 +386,7 @@ impl Drop for Watchdog {
 
 #[test]
 fn hostile_files_give_errors_or_correct_data() {
-    let (seed, files) = (env_number("KV_SEED", 1), env_number("KV_HOSTILE", 10_000));
+    let (seed, files) = (env_number("KV_SEED", 1), env_number("KV_HOSTILE", 5_000));
     let bases = [base(4096, seed), base(16384, seed + 1), base(65536, seed + 2)];
     let dir = TempDir::new("hostile");
     let dog = Watchdog::start(seed);

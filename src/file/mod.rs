@@ -14,6 +14,7 @@
 //! | `sim`    | a simulated disk that loses power, tears writes and fails on command (for tests)      |
 //! | `peers`  | those who have the same database open: shared memory, the right to write and to sync    |
 //! | `members` | a process among others: who is first, who joins, the file of shared memory            |
+//! | `door`   | how an opener becomes a member                                                        |
 //! | `beside` | the name of the file of shared memory, and what can be in its way                     |
 //! | `lock`   | locks on bytes of the data file                                                       |
 //! | `holder` | who holds a lock, for messages                                                        |

@@ -4,7 +4,7 @@ use super::job::Job;
 use crate::db::{Db, WriteOptions};
 use crate::error::Result;
 use crate::ids::{CommitId, PageNo};
-use crate::pager::{Cut, Durability, PageWriter};
+use crate::pager::{Cut, Durability, PageWriter, Pager};
 use crate::tree::write::relocation::Stop;
 use crate::txn::{know_all_space, RelocateFrom};
 use std::time::{Duration, Instant};
@@ -23,10 +23,17 @@ const STEP_MIN: u64 = 8;
 const STEP_MAX: u64 = 512;
 /// While others write, they have the write lock for themselves at least so long after each step.
 const PAUSE: Duration = Duration::from_micros(200);
+/// Who was woken for the write lock after a step gets it, if it takes it within this time. On a busy machine that takes
+/// milliseconds.
+const TURN_MAX: Duration = Duration::from_millis(20);
 /// Bytes of free pages that are left before the place where the file is to end, and the fewest pages: moving leaves
 /// some to what its commits write besides, and what others write meanwhile goes there.
 const SPARE: u64 = 192 << 10;
 const SPARE_PAGES: u64 = 24;
+/// Up to so many bytes are left where others write meanwhile, or this part of the file, as its inverse: it is what lazy
+/// commits take until a sync gives back the pages that they have replaced.
+const SPARE_BESIDE_OTHERS: u64 = 4 << 20;
+const SPARE_PART: u64 = 16;
 /// Moving is worth while if the file becomes shorter by this part, as its inverse.
 const WORTH: u64 = 64;
 
@@ -63,6 +70,15 @@ pub struct CompactReport {
     pub held: Option<CommitId>,
 }
 
+/// As long as this lives, writers can be told to take pages before a frontier.
+struct Frontier<'p>(&'p Pager);
+
+impl Drop for Frontier<'_> {
+    fn drop(&mut self) {
+        self.0.set_frontier(None);
+    }
+}
+
 impl Db {
     /// Makes the file smaller while others use it: moves what lives at its end to free pages before it, leaves out the
     /// free pages at its end, and cuts them off. It makes commits that change nothing; other write transactions have
@@ -79,10 +95,18 @@ impl Db {
             ..CompactReport::default()
         };
         self.reclaim()?;
-        for _ in 0..ROUNDS {
-            self.leave_out_end(job)?;
-            if options.stay || !self.move_end(&mut report, job)? {
-                break;
+        {
+            let _frontier = Frontier(self.pager());
+            let (page_size, passed_on) = (self.pager().page_size() as u64, self.pager().times_passed_on());
+            for _ in 0..ROUNDS {
+                self.leave_out_end(job)?;
+                let spare = match self.pager().times_passed_on() > passed_on {
+                    true => (self.stat().pages * page_size / SPARE_PART).clamp(SPARE, SPARE_BESIDE_OTHERS),
+                    false => SPARE,
+                };
+                if options.stay || !self.move_end(spare, &mut report, job)? {
+                    break;
+                }
             }
         }
         report.held = self.cut_now(job)?;
@@ -120,13 +144,13 @@ impl Db {
     }
 
     /// Moves what lives at the end of the file to free pages before it, if that makes the file shorter by a part worth
-    /// while. Returns whether anything was moved.
-    fn move_end(&self, report: &mut CompactReport, job: &Job<'_>) -> Result<bool> {
+    /// while. So many bytes of free pages stay before it. Returns whether anything was moved.
+    fn move_end(&self, spare: u64, report: &mut CompactReport, job: &Job<'_>) -> Result<bool> {
         let lazy = WriteOptions {
             durability: Some(Durability::Lazy),
             ..WriteOptions::default()
         };
-        let spare = (SPARE / self.pager().page_size() as u64).max(SPARE_PAGES);
+        let spare = (spare / self.pager().page_size() as u64).max(SPARE_PAGES);
         let mut txn = self.begin_write(lazy)?;
         let (frontier, pages) = (txn.possible_end(spare)?, txn.file_pages());
         if pages - frontier.get() < (pages / WORTH).max(1) {
@@ -135,6 +159,8 @@ impl Db {
         job.expect(pages - frontier.get());
         let (mut at, mut any, mut step, mut moved_since_sync) = (RelocateFrom::default(), false, STEP_MIN, 0);
         loop {
+            // What others write meanwhile would have to be moved as well.
+            self.pager().set_frontier(Some(frontier));
             let begun = Instant::now();
             let passed_on = self.pager().times_passed_on();
             let done = txn.relocate(frontier, &mut at, step)?;
@@ -164,12 +190,17 @@ impl Db {
             } else if took < STEP_TIME / 2 {
                 step = (step * 2).min(STEP_MAX);
             }
-            // Whoever waits has been woken, and gets the lock only if it is not taken at once again. Most of those who
-            // write come back soon.
-            if self.pager().times_passed_on() > passed_on {
-                std::thread::sleep(took.max(PAUSE));
-            }
+            self.give_turn(passed_on, took);
             txn = self.begin_write(lazy)?;
+        }
+    }
+
+    /// Lets others write if any of them was woken since the write lock was passed on so often: they get the lock only
+    /// if it is not taken at once again. Most of those who write come back soon, so they have as long as the step took.
+    fn give_turn(&self, passed_on: u64, took: Duration) {
+        if self.pager().times_passed_on() > passed_on {
+            self.pager().await_turn(TURN_MAX);
+            std::thread::sleep(took.max(PAUSE));
         }
     }
 
@@ -205,15 +236,20 @@ impl Db {
             job.advance(0)?;
             self.lock_when_durable()?.make_dead_pages_free()?;
             let cut = loop {
-                match self.lock_when_durable()?.cut()? {
-                    Cut::Partly => std::thread::sleep(PAUSE),
+                let passed_on = self.pager().times_passed_on();
+                let pages = self.lock_write(self.wait_limit())?;
+                let begun = Instant::now();
+                match pages.cut()? {
+                    Cut::Partly => {}
                     cut => break cut,
                 }
+                drop(pages);
+                self.give_turn(passed_on, begun.elapsed());
                 job.advance(0)?;
             };
             match cut {
                 Cut::Blocked(commit) => return Ok(Some(commit)),
-                // Others have committed before the lock was taken again, and the base is not durable.
+                // Another commit has made the file shorter since.
                 Cut::NotDurable => {}
                 Cut::Done | Cut::Partly => return Ok(None),
             }
@@ -227,7 +263,9 @@ impl Db {
         let (mut bytes, mut from) = (0, PageNo::default());
         loop {
             job.advance(0)?;
+            let passed_on = self.pager().times_passed_on();
             let mut pages = self.lock_write(self.wait_limit())?;
+            let begun = Instant::now();
             know_all_space(&mut pages)?;
             let (more, next) = pages.punch(least, from)?;
             bytes += more;
@@ -236,7 +274,7 @@ impl Db {
                 Some(next) => from = next,
                 None => return Ok(bytes),
             }
-            std::thread::sleep(PAUSE);
+            self.give_turn(passed_on, begun.elapsed());
         }
     }
 }

@@ -4,8 +4,10 @@
 //! ([`PageWriter::free_before_limit`]), and takes no more than there are. Should there be none nevertheless, pages come
 //! from where they would come without a limit: the commit is worth more than the end of the file.
 
+use super::core::Pager;
 use super::page_writer::PageWriter;
 use crate::ids::{PageNo, Run};
+use std::sync::atomic::Ordering::SeqCst;
 
 /// How many holes are looked at for one before the limit, each time tree pages are taken. Behind it there may be very
 /// many.
@@ -14,7 +16,33 @@ const LOOKS: usize = 256;
 /// long values, which need one that takes all of their pages.
 const GOOD: [u64; 2] = [64, 16];
 
+impl Pager {
+    /// Has all who write take pages before this one, as long as any are free there: what lies behind it is being moved.
+    /// Without a page, they take them anywhere again.
+    pub fn set_frontier(&self, frontier: Option<PageNo>) {
+        let word = frontier.map_or(0, PageNo::get);
+        self.shared.frontier().store(word, SeqCst);
+    }
+}
+
 impl PageWriter {
+    /// Takes pages where those who compact the file want them to be taken, if there are any. If nothing is free there,
+    /// that wish is forgotten: whoever had it may have been killed, and who is there says it again.
+    pub(super) fn follow_frontier(&mut self) {
+        let word = self.pager.shared.frontier();
+        let frontier = word.load(SeqCst);
+        if frontier == 0 {
+            return;
+        }
+        let limit = PageNo::new(frontier);
+        match self.state.space.pool.total_before(limit, 1) {
+            0 => {
+                let _ = word.compare_exchange(frontier, 0, SeqCst, SeqCst);
+            }
+            _ => self.limit = Some(limit),
+        }
+    }
+
     /// Takes pages before `limit` from now on, as long as any are free there.
     pub fn take_before(&mut self, limit: PageNo) {
         self.limit = Some(limit);

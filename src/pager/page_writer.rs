@@ -205,6 +205,7 @@ impl PageWriter {
             ));
         }
         self.refresh();
+        self.follow_frontier();
         Ok(())
     }
 

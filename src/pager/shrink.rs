@@ -34,8 +34,8 @@ const PIECE_PART: u64 = 256;
 pub enum Cut {
     /// The file ends where the newest commit does.
     Done,
-    /// The newest commit is not durable, or not the one before it: after a crash, or with a damaged slot, the file
-    /// might have to be as long as it is.
+    /// The newest commit that shrank is not durable, or the durable one may need what an earlier one did: after a
+    /// crash, or with a damaged slot, the file might have to be as long as it is.
     NotDurable,
     /// The reader of this commit may reach further than the newest commit.
     Blocked(CommitId),
@@ -154,8 +154,9 @@ impl PageWriter {
         let pager = &*self.pager;
         let (tip, shared) = (self.state.tip, &pager.shared);
         let shrunk = shared.shrunk().get();
-        // The base of the newest commit is what is left if its slot is damaged, and must fit as well.
-        let durable = shared.durable().get().id == tip.id && shared.dur_base().get() >= shrunk;
+        // Since the commit that shrank, each one reaches as far as the one before it or further, so all fit that a
+        // crash could go back to: the durable one and later ones, or its base if its slot is damaged.
+        let durable = shared.durable().get().id >= shrunk && shared.dur_base().get() >= shrunk;
         if !durable && !seeded::on(Bug::CutUndurable) {
             return Ok(Cut::NotDurable);
         }
@@ -240,9 +241,11 @@ pub(super) mod testing {
 mod tests {
     use super::testing::{pager, run, writer, END};
     use super::*;
+    use crate::error::Error;
     use crate::page::meta::Spill;
-    use crate::page::Extent;
+    use crate::page::{Extent, Ptr, Root, Roots};
     use crate::pager::commit::{CommitRecord, SpilledRecords};
+    use crate::pager::Durability;
     use std::sync::Arc;
 
     #[test]
@@ -279,6 +282,30 @@ mod tests {
         let mut space = Space::default();
         PageWriter::undo_shrink(&mut space, None, PageNo::new(END));
         assert_eq!(space.pool.total(), 0);
+    }
+
+    #[test]
+    fn a_root_among_pages_that_are_listed_as_free_is_damage() {
+        let pager = pager();
+        let mut pages = writer(&pager, &[(900, 100)]);
+        let main = Root {
+            height: 1,
+            ptr: Ptr {
+                page: PageNo::new(950).into(),
+                birth: CommitId::new(1),
+                ..Ptr::default()
+            },
+            ..Root::default()
+        };
+        let roots = Roots {
+            main,
+            ..Roots::default()
+        };
+        pages.state.tip.roots = roots;
+        pages.set_shrink(Shrink::Always);
+        pages.shrink();
+        let error = pages.commit(roots, Durability::Lazy).expect_err("the root is cut off");
+        assert!(matches!(error, Error::Corrupt(_)), "{error}");
     }
 
     #[test]

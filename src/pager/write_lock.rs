@@ -30,6 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How often a waiter checks whether another process poisoned the database, which does not wake those who wait here.
 const LOOK_FOR_POISON: Duration = Duration::from_millis(500);
 
+/// How often it is looked whether those who were woken have the lock.
+const LOOK_FOR_TURN: Duration = Duration::from_micros(50);
+
 /// How long a writer waits, and what may end its wait earlier.
 struct WaitLimits<'a> {
     wait: Wait,
@@ -128,6 +131,15 @@ impl Pager {
     /// Those who were killed while they waited do not count.
     pub fn times_passed_on(&self) -> u64 {
         self.passed_on.load(SeqCst)
+    }
+
+    /// Waits until somebody else has the write lock, or has had it, for at most `most`. Whoever was woken for it needs
+    /// its time to come, and would find the lock taken again by who releases it and takes it without a pause.
+    pub fn await_turn(&self, most: Duration) {
+        let (tip, end) = (self.shared.tip().get(), Instant::now() + most);
+        while self.writer().is_none() && self.shared.tip().get() == tip && Instant::now() < end {
+            std::thread::sleep(LOOK_FOR_TURN);
+        }
     }
 
     /// Returns who has the write transaction, in whatever process. It may end at the same moment.
@@ -362,8 +374,45 @@ pub(super) fn complete(state: &WriteState) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::pager::{open_memory, PagerOptions, Wait};
+    use crate::pager::{open_memory, Durability, PagerOptions, Wait};
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn who_was_woken_has_the_lock_before_it_is_taken_again() {
+        let options = PagerOptions {
+            page_size: 4096,
+            ..PagerOptions::default()
+        };
+        let pager = open_memory(&options).expect("a pager in memory").0;
+        let lock = || {
+            pager
+                .lock_write(Wait::Forever, &AtomicBool::new(false))
+                .expect("the lock")
+        };
+        for _ in 0..20 {
+            let (first, has_it) = (lock(), AtomicBool::new(false));
+            std::thread::scope(|threads| {
+                threads.spawn(|| {
+                    let pages = lock();
+                    has_it.store(true, SeqCst);
+                    let roots = pages.tip().roots;
+                    pages.commit(roots, Durability::Lazy).expect("a commit");
+                });
+                while pager.write_waiters.load(SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+                drop(first);
+                pager.await_turn(Duration::from_secs(60));
+                drop(lock());
+                assert!(has_it.load(SeqCst));
+            });
+        }
+        // Where nobody comes, it does not wait for long.
+        let begun = Instant::now();
+        pager.await_turn(Duration::from_millis(1));
+        assert!(begun.elapsed() >= Duration::from_millis(1));
+    }
 
     #[test]
     fn the_lock_is_passed_on_only_to_those_who_wait() {

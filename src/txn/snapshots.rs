@@ -71,8 +71,8 @@ impl Draft {
         }))
     }
 
-    /// Returns what is recorded of the state of a commit of which there is or was a snapshot. Where there are only marks
-    /// of it, it is what these know.
+    /// Returns what is recorded of the state of a commit of which there is or was a snapshot. Where there are only
+    /// marks of it, it is what these know.
     pub fn recorded_state(&mut self, commit: CommitId, pages: &mut PageWriter) -> Result<Option<SnapshotRecord>> {
         let at = self.open_snapshots(pages)?;
         let recorded = self.recorded_mut(pages);

@@ -50,6 +50,7 @@ pub(super) mod at {
     pub const READERS_USED: usize = 26;
     pub const SHRUNK: usize = 27;
     pub const CUTS: usize = 28;
+    pub const FRONTIER: usize = 29;
 
     /// The first of the words that are written once.
     pub const CONSTANTS: usize = 32;

@@ -15,6 +15,7 @@
 //! | `erase`     | the slots (a bit each) that recovery rejected or found torn; erased before anything is written |
 //! | `shrunk`    | the newest commit that has fewer pages than the one before it (I-29)                           |
 //! | `cuts`      | how often the file was made shorter: file lengths that were learned before do not count (I-30) |
+//! | `frontier`  | the page before which writers take pages while the file is compacted, or 0                     |
 //! | `ring`      | the descriptors of the newest 64 commits, because nobody reads slots while they may be written |
 //! | `readers`   | the claim of each reader (commit and process), 0 if free; beside it, when the reader began     |
 //! | `processes` | the system's number of the process with each index                                             |

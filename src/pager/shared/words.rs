@@ -273,6 +273,12 @@ impl Shared {
         self.word(at::CUTS)
     }
 
+    /// Returns the word of the page before which writers take pages while somebody moves what lies behind it, or 0. It
+    /// is a wish: nothing depends on it, and it may be left behind by a process that was killed.
+    pub fn frontier(&self) -> &AtomicU64 {
+        self.word(at::FRONTIER)
+    }
+
     /// Returns the word of the slots to be erased, with a bit for each.
     pub fn erase(&self) -> &AtomicU64 {
         self.word(at::ERASE)
