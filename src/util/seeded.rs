@@ -50,8 +50,6 @@ pub enum Bug {
     ReuseOwn,
     /// What a dropped snapshot held is reused before the drop is durable (I-20).
     DropUndurable,
-    /// What a transaction has taken is held by readers that begin before a zone with it is loaded (I-3).
-    HoldTaken,
     /// A writer goes by the length that the file had before another process cut it (I-30).
     ForgetCuts,
     /// The file is cut before the commit that shrank is durable (I-30).

@@ -2,7 +2,6 @@
 
 use super::Space;
 use crate::ids::{PageNo, Run};
-use crate::util::seeded::{self, Bug};
 
 impl Space {
     /// Puts back into the pool what came in anew and has pages that the running transaction took, which the caller
@@ -29,7 +28,7 @@ impl Space {
                 extents.push(first);
             }
         }
-        if extents.is_empty() || seeded::on(Bug::HoldTaken) {
+        if extents.is_empty() {
             return;
         }
         let (mirror, pool) = (&self.mirror, &mut self.pool);
