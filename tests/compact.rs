@@ -443,10 +443,12 @@ fn the_file_becomes_short_beside_one_who_writes_without_a_pause() {
                 txn.commit().expect("commit");
             }
         });
-        let report = compact(&db);
+        // One call is enough where the two get turns as they come, but the machine may give one of them none for long.
+        let reports = (0..6).map(|_| compact(&db));
+        let last = reports.take_while(|_| bytes(&path) >= before * 3 / 4).last();
         done.store(true, SeqCst);
         writer.join().expect("writer");
-        report
+        last
     });
     assert!(bytes(&path) < before * 3 / 4, "{before}: {report:?}");
     is_whole(&db);

@@ -108,6 +108,8 @@ impl Db {
                     break;
                 }
             }
+            // The last round may have moved something, too.
+            self.leave_out_end(job)?;
         }
         report.held = self.cut_now(job)?;
         if options.punch {
