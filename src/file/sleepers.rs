@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_tell_commits_apart() {
+    fn bits_tell_commits_apart() {
         for (range, inside) in [
             (ids(5, 9), 5..9),
             (ids(30, 40), 30..40),
