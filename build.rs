@@ -22,6 +22,7 @@ mod header {
         ("kv_errors", "Errors and version"),
         ("kv_database", "Database"),
         ("kv_transactions", "Transactions"),
+        ("kv_savepoints", "Savepoints and nested transactions"),
         ("kv_waiting", "Waiting"),
         ("kv_tables", "Tables"),
         ("kv_entries", "Entries"),

@@ -313,9 +313,14 @@ typedef struct kv_error {
 #define KV_BAD_HANDLE (-21)
 /** Usage: a write through a read transaction, to a read-only database or to a read-only table. */
 #define KV_READ_ONLY (-22)
-/** Usage: a kv_writer was unfinished when its transaction was committed; the transaction was aborted. */
+
+/**
+ * Usage: a kv_writer or a nested transaction was open when its transaction was committed, and the transaction was
+ * aborted; or a transaction was used in which a nested one is open, which changes nothing.
+ */
 #define KV_CHILD_OPEN (-23)
-/** Usage: an earlier failure spoiled this transaction; abort it. */
+
+/** Usage: an earlier failure spoiled this transaction; abort it, or go back to a savepoint. */
 #define KV_TXN_FAILED (-24)
 /** Usage: a key, value, name, note, array or batch is beyond its limit. */
 #define KV_TOO_BIG (-25)
@@ -779,6 +784,69 @@ KV_API kv_status kv_txn_refresh(kv_txn *txn);
  *         NULL); KV_TXN_FAILED.
  */
 KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
+
+/** @} */
+
+/* ==== Savepoints and nested transactions ====================================================================== */
+
+/** @defgroup kv_savepoints Savepoints and nested transactions
+ * @{ */
+
+/**
+ * Makes a savepoint of a write transaction as it is, to which kv_savepoint_rollback() goes back.
+ *
+ * There may be any number of savepoints. The end of the transaction ends them. It costs what the number of tables that
+ * the transaction has used says, and applies what was collected in memory; what is changed afterwards takes a copy of
+ * each page concerned, once for each savepoint, and these copies stay in memory. Bytes that the transaction returned
+ * are no longer valid.
+ *
+ * @param savepoint  Receives its number, which is not 0, and which no other savepoint of this process has.
+ * @return KV_OK; KV_INVALID (a kv_writer of the transaction is open); KV_READ_ONLY (a read transaction); KV_CHILD_OPEN
+ *         (a nested transaction is open); KV_NO_MEMORY, KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_LIMIT (the transaction has
+ *         failed); KV_TXN_FAILED; KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_savepoint_create(kv_txn *txn, uint64_t *savepoint);
+
+/**
+ * Goes back to a savepoint: everything that the transaction wrote since is undone, and later savepoints are gone. The
+ * savepoint itself stays, and can be gone back to again.
+ *
+ * A transaction that has failed since (KV_TXN_FAILED), by a full disk for instance, goes on; only after KV_PANIC it
+ * cannot. Cursors stay at their keys. Bytes that the transaction returned are no longer valid. A kv_writer that was
+ * opened since is only good for kv_writer_close().
+ *
+ * @param savepoint  From kv_savepoint_create().
+ * @return KV_OK; KV_INVALID (the transaction has no such savepoint, or has it from before the nested transaction that
+ *         this is); KV_READ_ONLY, KV_CHILD_OPEN; KV_NO_MEMORY (the transaction has failed); KV_TXN_FAILED (after
+ *         KV_PANIC); KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_savepoint_rollback(kv_txn *txn, uint64_t savepoint);
+
+/**
+ * Forgets a savepoint and all later ones. What was written since stays written, and the memory that they took is free.
+ *
+ * @param savepoint  From kv_savepoint_create().
+ * @return KV_OK; KV_INVALID, KV_READ_ONLY, KV_CHILD_OPEN as kv_savepoint_rollback(); KV_TXN_FAILED (the transaction can
+ *         only go back or be aborted); KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_savepoint_release(kv_txn *txn, uint64_t savepoint);
+
+/**
+ * Begins a transaction within a write transaction. kv_txn_commit() makes what it wrote part of the outer transaction,
+ * and kv_txn_abort() undoes it; neither touches the file, and the commit of the outermost transaction is the one that
+ * counts.
+ *
+ * The nested transaction sees what the outer one has written, and is used like any write transaction; others may be
+ * nested in it, to any depth. While it is open, every other call on the outer transaction, or on its cursors, is
+ * KV_CHILD_OPEN. To abort the outer transaction aborts the nested one, whose handle is released; to commit it is
+ * KV_CHILD_OPEN, and aborts both. If the nested transaction fails, by a full disk for instance, the outer one goes on
+ * without it. It costs what kv_savepoint_create() does.
+ *
+ * @param outer   A write transaction, in which no kv_writer is open. Bytes that it returned are no longer valid.
+ * @param nested  Receives the handle, which kv_txn_commit() or kv_txn_abort() releases.
+ * @return KV_OK; what kv_savepoint_create() returns; KV_LIMIT (too many handles).
+ */
+KV_API KV_MUST_CHECK kv_status kv_txn_nest(kv_txn *outer, kv_txn **nested);
 
 /** @} */
 

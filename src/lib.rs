@@ -36,6 +36,7 @@
 //! | open a file                  | [`Db`], [`Options`]                                         |
 //! | read a snapshot              | [`ReadTxn`], [`Reader`]                                     |
 //! | write                        | [`WriteTxn`], [`WriteOptions`], [`PutMode`], [`Durability`] |
+//! | undo a part of what I wrote  | [`WriteTxn::nest`], [`WriteTxn::savepoint_create`]          |
 //! | go through a range of keys   | [`Cursor`], [`Range`], [`Seek`]                             |
 //! | see what has changed         | [`Difference`], [`same()`]                                  |
 //! | keep several tables          | [`WriteTxn::table_create`], [`Reader::table`], [`TableId`]  |
@@ -135,6 +136,7 @@ pub use db::{same, Change, ChangeCounts, ChangeKind, Difference};
 pub use db::{ChangedRange, FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 pub use db::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
+pub use db::{NestedTxn, Savepoint};
 pub use db::{ReadAt, SnapshotInfo, SnapshotOptions};
 #[doc(hidden)]
 pub use error::table_called;

@@ -1,4 +1,4 @@
-//! Random operations against the model, through both doors with the same generator: whatever the library answers must
+//! Random operations, savepoints and nested transactions against the model, through both doors with the same generator: whatever the library answers must
 //! be what a sorted map answers, in every transaction, in every state that a reader or a named snapshot holds, after
 //! every reopening.
 //!
@@ -9,11 +9,13 @@ mod common;
 mod model_snapshots;
 
 use common::api::{open, Base, Change, Door, Setup, Snapshot, Span, Writes};
+use common::drive::savepoints::Savepoints;
 use common::drive::snapshots::now;
 use common::drive::{read, verify, write, Cursors};
 use common::env_number;
 use common::gen::{Gen, Op, Shape, Sizes};
 use common::model::{within, Map, State};
+use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::TableId;
 use std::collections::{BTreeSet, VecDeque};
@@ -248,6 +250,8 @@ impl Run {
             .unwrap_or_else(|fail| panic!("begin: {fail:?}"));
         let mut state = self.state.clone();
         let mut cursors = Cursors::default();
+        let mut savepoints = Savepoints::default();
+        let (mut rng, often) = (Rng::new(self.gen.rng.next()), [0, 0, 40, 8, 2][self.gen.rng.index(5)]);
         let most = match self.gen.rng.below(40) {
             0 => 2000,
             1..8 => 300,
@@ -257,6 +261,10 @@ impl Run {
             let op = self.gen.op(&state, &cursors.model);
             self.witness.saw(Event::Op(op.clone()));
             write(txn.as_mut(), &mut state, &mut cursors, &op);
+            if often > 0 && rng.one_in(often) {
+                let done = savepoints.step(&mut rng, txn.as_mut(), (&mut state, &mut cursors));
+                self.witness.saw(Event::Other(done));
+            }
             if self.gen.rng.one_in(3000) {
                 self.revert(txn.as_mut(), &mut state, &mut cursors);
             }
@@ -268,6 +276,7 @@ impl Run {
             self.witness.saw(Event::Other("abort"));
             return;
         }
+        savepoints.end_all(&mut rng, txn.as_mut(), (&mut state, &mut cursors));
         self.witness.saw(Event::Other("commit"));
         self.commit(txn, state);
     }

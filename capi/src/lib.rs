@@ -8,6 +8,7 @@
 //! |---------------|-------------------------------------------------------------------------------------|
 //! | `db`          | database: opening, closing, syncing, calls that are a transaction of their own      |
 //! | `txn`         | transactions                                                                        |
+//! | `savepoint`   | savepoints: going back within a write transaction, nested transactions              |
 //! | `waiting`     | waiting: for a commit to become durable, or for a newer one                         |
 //! | `table`       | tables                                                                              |
 //! | `entry`       | entries: get, put, delete                                                           |
@@ -46,6 +47,9 @@ pub mod handle;
 
 pub mod db;
 pub mod txn;
+
+pub mod savepoint;
+
 pub mod waiting;
 
 pub mod table;

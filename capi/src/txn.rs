@@ -11,6 +11,7 @@ use crate::handle::about::{about, of_database};
 use crate::handle::children::lock_children;
 use crate::handle::end::{end, Ended};
 use crate::handle::in_use::{DbUse, TxnUse};
+use crate::handle::nested::end_nested;
 use crate::handle::objects::{DbHandle, Object, ReadHandle, WriteHandle, HANDLES};
 use crate::handle::owned::this_thread;
 use crate::handle::token::{Kind, Kinds, Token};
@@ -187,7 +188,8 @@ pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
     for token in mine {
         // A slot used last by this thread is not in use by another: trying is enough.
         if let Ok(mut locked) = HANDLES.lock(token, Kind::Write) {
-            if locked.object().write()?.file == database.file {
+            // One in which another is open has lent its object to that one, which is among these.
+            if locked.object().write().is_ok_and(|write| write.file == database.file) {
                 return Err(Failure::here(
                     KV_DEADLOCK,
                     "this thread has a write transaction of this database open and would wait for itself; end that one first",
@@ -306,6 +308,14 @@ pub unsafe extern "C" fn kv_txn_commit_async(txn: *mut kv_txn, commit_id: *mut u
     })
 }
 
+#[cold]
+fn child_open() -> Failure {
+    Failure::here(
+        KV_CHILD_OPEN,
+        "a writer or a nested transaction was open, so the transaction was aborted; end each of them first",
+    )
+}
+
 /// Ends a transaction, a write transaction by `finish`.
 ///
 /// # Safety
@@ -326,13 +336,17 @@ unsafe fn commit(
         match end(token)? {
             Ended::Write(mut write, unfinished, closing) => {
                 let finish = || {
-                    write.usable()?;
-                    if unfinished != 0 {
-                        return Err(Failure::here(
-                            KV_CHILD_OPEN,
-                            "a writer was neither finished nor closed, so the transaction was aborted; end each writer first",
-                        ));
+                    let all_ended = match unfinished {
+                        0 => Ok(()),
+                        _ => Err(child_open()),
+                    };
+                    if let Some(outer) = write.outer() {
+                        let base = write.base();
+                        end_nested(write, outer, &closing, all_ended.is_ok())?;
+                        return all_ended.map(|()| base);
                     }
+                    write.usable()?;
+                    all_ended?;
                     Ok(finish(write.into_txn())?)
                 };
                 // The handle leads nowhere afterwards, so the file is named here.
@@ -340,6 +354,7 @@ unsafe fn commit(
                 drop(closing);
                 id
             }
+            Ended::Lent => return Err(child_open()),
             // A reader whose database was closed: its bytes are released, but there is nothing to answer.
             Ended::Read => {
                 return Err(Failure::Engine(Error::BadHandle(
@@ -364,7 +379,17 @@ unsafe fn commit(
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
     if !txn.is_null() {
-        guard_void(c"kv_txn_abort", about(txn), || end(Token::of(txn)).map(drop));
+        guard_void(c"kv_txn_abort", about(txn), || match end(Token::of(txn))? {
+            Ended::Write(write, _, closing) => match write.outer() {
+                Some(outer) => end_nested(write, outer, &closing, false),
+                None => {
+                    drop(write);
+                    drop(closing);
+                    Ok(())
+                }
+            },
+            Ended::Lent | Ended::Read => Ok(()),
+        });
     }
 }
 

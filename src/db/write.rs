@@ -2,6 +2,7 @@
 //! beginning, its end and its reading; `entries`, `tables` and `value_writer` have its other calls by subject.
 
 use super::reader::{Reader, Trees};
+use super::savepoints::Listed;
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, TableId};
@@ -50,6 +51,8 @@ pub struct WriteTxn {
     /// The entry that [`WriteTxn::take_first`] took last.
     pub(super) taken: TakenEntry,
     pub(super) unfinished: UnfinishedValues,
+    /// The savepoints, as many as the draft has.
+    pub(super) savepoints: Vec<Listed>,
     /// Readers of commits of which snapshots are recorded. They stay until the snapshots hold these commits (I-21).
     pub(super) held: Vec<Snapshot>,
     /// Whether the commit gives back what dropped snapshots have left.
@@ -85,6 +88,7 @@ impl WriteTxn {
             reserved: None,
             taken: TakenEntry::default(),
             unfinished: UnfinishedValues::default(),
+            savepoints: Vec::new(),
             held: Vec::new(),
             folds: false,
             same: false,
@@ -215,6 +219,12 @@ impl WriteTxn {
         self.ready()?;
         self.same = true;
         self.draft.relocate(frontier, at, budget, &mut self.pages)
+    }
+
+    /// Returns the commit on which the transaction builds.
+    #[doc(hidden)]
+    pub fn base(&self) -> CommitId {
+        self.draft.base().id
     }
 
     /// Returns what the transaction keeps in memory.

@@ -14,6 +14,7 @@
 //! | `write_state` | what a writer knows of the newest commit, and what it derives from that          |
 //! | `page_writer` | what a writer does before its commit                                             |
 //! | `page_sink`   | how trees take pages from a writer, write and release them                       |
+//! | `savepoints`  | undoing what a writer has taken and released since                               |
 //! | `limit`       | taking pages only before a certain page, so that the end of the file comes free  |
 //! | `chunks`      | a sorted list whose copies share what they have in common                        |
 //! | `recorded`    | which commits named snapshots hold, as a writer knows it                         |
@@ -61,6 +62,7 @@ mod page_writer;
 mod punch;
 mod recorded;
 mod room;
+mod savepoints;
 mod shared;
 mod shrink;
 mod snapshot;

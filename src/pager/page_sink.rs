@@ -36,6 +36,7 @@ impl PageWriter {
     pub(super) fn claim(&mut self, run: Run) -> Result<Run> {
         self.state.space.pool.remove(run);
         self.taken.insert(run);
+        self.note_taken(run);
         match self.taken.is_incomplete() || self.state.space.pool.is_incomplete() {
             true => Err(Error::NoMemory("the list of pages taken")),
             false => Ok(run),
@@ -169,18 +170,12 @@ impl PageSink for PageWriter {
         if run.pages == 0 {
             return;
         }
-        if extent.birth != self.id {
-            match self.freed.try_reserve(1) {
-                Ok(()) => self.freed.push(extent),
-                Err(_) => self.freed_incomplete = true,
-            }
-        } else if !self.keeping {
-            self.give_back(run);
-        } else {
-            match self.kept.try_reserve(1) {
-                Ok(()) => self.kept.push(run),
-                Err(_) => self.freed_incomplete = true,
-            }
+        if extent.birth == self.id {
+            return self.release_taken(run);
+        }
+        match self.freed.try_reserve(1) {
+            Ok(()) => self.freed.push(extent),
+            Err(_) => self.freed_incomplete = true,
         }
     }
 }

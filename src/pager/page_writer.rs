@@ -8,6 +8,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::{Shrink, Wait};
 use super::recorded::RecordedCommits;
+use super::savepoints::Savepoint;
 use super::shared::share_entry;
 use super::space::{Dead, Fold, PageRuns, Space, ZoneNo};
 use super::view::View;
@@ -50,6 +51,8 @@ pub struct PageWriter {
     pub(super) kept: Vec<Run>,
     /// Whether what is released now is kept.
     pub(super) keeping: bool,
+    /// The states to which this transaction may go back.
+    pub(super) savepoints: Vec<Savepoint>,
     pub(super) written: WrittenPages,
     /// The number of bytes written.
     pub(super) bytes: u64,
@@ -144,6 +147,7 @@ impl PageWriter {
             freed_incomplete: false,
             kept: Vec::new(),
             keeping: false,
+            savepoints: Vec::new(),
             written: WrittenPages::default(),
             bytes: 0,
             synced_alone: false,
@@ -332,6 +336,7 @@ impl PageWriter {
             return;
         }
         self.taken.remove(run);
+        self.note_given_back(run);
         self.written.forget(run);
         self.state.space.pool.insert(run);
     }

@@ -128,6 +128,18 @@ impl RecordedCommits {
         })
     }
 
+    /// Returns a copy that does not know what was added.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn copy(&self) -> Result<RecordedCommits> {
+        let added = None;
+        Ok(RecordedCommits {
+            added,
+            ..self.try_clone()?
+        })
+    }
+
     /// Returns the commits.
     pub fn all(&self) -> impl Iterator<Item = &RecordedCommit> {
         self.commits.iter()

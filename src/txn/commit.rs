@@ -75,6 +75,8 @@ impl Draft {
             self.base().id,
             "a draft is committed on what it builds on"
         );
+        // What could still be undone cannot any more.
+        self.forget_savepoint(1, &mut pages);
         // Step 1: cancel. The steps below can use the pages that are given back here.
         if !unfinished.is_empty() {
             self.mark_changed();

@@ -14,6 +14,7 @@ use super::flush::{Edit, TreeBuilder};
 use super::pages::{Pages, TreeRef};
 use super::pinned::PinnedBytes;
 use super::relocated_roots::RelocatedRoots;
+use super::savepoints::Savepoint;
 use super::snapshot_changes::SnapshotChanges;
 use super::table::DraftTable;
 use crate::catalogue::{self, TableRecord};
@@ -67,8 +68,26 @@ pub struct Draft {
     pub(super) relocated: RelocatedRoots,
     /// Memory for the position of a key that is searched for.
     pub(super) searched: Position,
-    /// The reason why the draft can only be dropped, if there is one.
-    failure: OnceLock<String>,
+    /// States to which the draft can go back.
+    pub(super) savepoints: Vec<Savepoint>,
+    /// Why the draft can only be dropped or go back to a savepoint, if there is a reason.
+    failure: OnceLock<Failure>,
+}
+
+/// Why a draft cannot go on.
+struct Failure {
+    why: String,
+    /// Whether it cannot go back to a savepoint either.
+    is_final: bool,
+}
+
+impl Failure {
+    fn new(error: &Error) -> Failure {
+        Failure {
+            why: error.to_string(),
+            is_final: false,
+        }
+    }
 }
 
 const MAIN: TableIndex = TableIndex(0);
@@ -97,6 +116,7 @@ impl Draft {
             searched: Position::default(),
             snapshots: SnapshotChanges::default(),
             relocated: RelocatedRoots::default(),
+            savepoints: Vec::new(),
             failure: OnceLock::new(),
         }
     }
@@ -139,7 +159,7 @@ impl Draft {
     pub fn fail(&self, error: Error) -> Error {
         let error = self.with_name(error);
         if error.spoils() && !seeded::on(Bug::CommitFailed) {
-            self.failure.get_or_init(|| error.to_string());
+            self.failure.get_or_init(|| Failure::new(&error));
         }
         error
     }
@@ -149,7 +169,7 @@ impl Draft {
     #[cold]
     pub fn fail_half_done(&self, error: Error) -> Error {
         let error = self.with_name(error);
-        self.failure.get_or_init(|| error.to_string());
+        self.failure.get_or_init(|| Failure::new(&error));
         error
     }
 
@@ -164,8 +184,11 @@ impl Draft {
 
     /// Makes the draft unusable after a panic was caught in one of its calls, because nobody knows what the panic left
     /// half-done.
-    pub fn poison(&self) {
-        self.failure.get_or_init(|| "internal error".to_owned());
+    pub fn poison(&mut self) {
+        self.failure = OnceLock::from(Failure {
+            why: "internal error".to_owned(),
+            is_final: true,
+        });
     }
 
     /// Returns whether the draft can only be dropped.
@@ -182,8 +205,24 @@ impl Draft {
     pub fn check_usable(&self) -> Result<()> {
         match self.failure.get() {
             None => Ok(()),
-            Some(why) => Err(txn_failed(why)),
+            Some(failure) => Err(txn_failed(&failure.why)),
         }
+    }
+
+    /// Returns an error if the draft can only be dropped.
+    ///
+    /// # Errors
+    /// `TxnFailed`: a panic has made it unusable.
+    pub(super) fn check_hope(&self) -> Result<()> {
+        match self.failure.get() {
+            Some(Failure { why, is_final: true }) => Err(txn_failed(why)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the draft usable again, which has gone back to a savepoint.
+    pub(super) fn forget_failure(&mut self) {
+        self.failure = OnceLock::new();
     }
 
     // ---- tables
@@ -328,6 +367,16 @@ impl Draft {
     fn find_record(&self, table: TableId) -> Result<Option<TableRecord>> {
         let found = catalogue::find(&self.pages(), &self.base().roots.catalogue, table)?;
         found.map(TableRecord::decode).transpose()
+    }
+
+    /// Finds the tables anew that are left when the draft has gone back, of which `recent` was used last.
+    pub(super) fn index_tables(&mut self, recent: TableIndex) {
+        self.by_number.clear();
+        for (at, table) in self.tables.iter().enumerate() {
+            // Of two that had one number, the later one has it.
+            self.by_number.insert(table.tree.table, TableIndex(at));
+        }
+        self.recent = recent;
     }
 
     /// Adds a table that the draft has not opened yet, or has dropped under this number.

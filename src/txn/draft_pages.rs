@@ -21,6 +21,22 @@ pub trait DraftPages: PageSink {
     /// Says whether bytes of pages that this transaction wrote may be with the caller. As long as they may, pages that
     /// it releases are not taken again.
     fn keep_released(&mut self, keep: bool);
+
+    /// Adds a savepoint.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    fn save(&mut self) -> Result<()>;
+
+    /// Gives back what was taken since savepoint `savepoint`, counted from 1, and takes back what was released since.
+    /// It is gone then, and so are later ones.
+    ///
+    /// # Errors
+    /// `NoMemory`: not all of it is known.
+    fn undo_since(&mut self, savepoint: u32) -> Result<()>;
+
+    /// Forgets savepoint `savepoint`, counted from 1, and all later ones.
+    fn forget_savepoint(&mut self, savepoint: u32);
 }
 
 impl DraftPages for PageWriter {
@@ -41,6 +57,18 @@ impl DraftPages for PageWriter {
 
     fn keep_released(&mut self, keep: bool) {
         PageWriter::keep_released(self, keep);
+    }
+
+    fn save(&mut self) -> Result<()> {
+        PageWriter::save(self)
+    }
+
+    fn undo_since(&mut self, savepoint: u32) -> Result<()> {
+        PageWriter::undo_since(self, savepoint)
+    }
+
+    fn forget_savepoint(&mut self, savepoint: u32) {
+        PageWriter::forget_savepoint(self, savepoint);
     }
 }
 

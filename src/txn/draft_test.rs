@@ -47,6 +47,13 @@ impl DraftPages for NoPages {
         0
     }
     fn keep_released(&mut self, _: bool) {}
+    fn save(&mut self) -> Result<()> {
+        Ok(())
+    }
+    fn undo_since(&mut self, _: u32) -> Result<()> {
+        Ok(())
+    }
+    fn forget_savepoint(&mut self, _: u32) {}
 }
 
 fn pager() -> Arc<Pager> {

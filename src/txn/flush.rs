@@ -323,7 +323,7 @@ impl TreeBuilder {
         let leaves = to_usize(tree.root.ptr.entries).saturating_mul(bytes / edits);
         let touched = leaves.min(edits * self.page_size());
         let most = PRIVATE_MAX.min(self.budget.saturating_mul(PRIVATE_TIMES));
-        self.arena.len() * self.page_size() + bytes + touched > most
+        self.arena.in_use() * self.page_size() + bytes + touched > most
     }
 
     /// Applies the tree's edits. With `placing`, finished pages are placed at once, if `pages` can place any now.
@@ -400,13 +400,19 @@ impl TreeBuilder {
     /// that the leaf is at hand: it has changed few pages, so that they are likely to be changed again before they are
     /// placed.
     pub(super) fn edits_at_once(&self) -> bool {
-        !self.held && self.arena.len() < self.most_pages() / AT_ONCE_PART
+        !self.held && self.arena.in_use() < self.most_pages() / AT_ONCE_PART
     }
 
     /// Returns whether edits at positions have left more private pages than memory is meant for, which can be placed.
     #[inline(always)]
     pub(super) fn has_many_pages(&self) -> bool {
-        self.arena.len() > self.most_pages() && !self.pinned
+        self.arena.in_use() > self.most_pages() && !self.pinned
+    }
+
+    /// Returns whether the trees have more private pages than this part of those that memory is meant for, as its
+    /// inverse.
+    pub(super) fn has_many_pages_for(&self, part: usize) -> bool {
+        self.arena.in_use() > self.most_pages() / part
     }
 
     /// Places the private pages of a tree if there are any, because those of all trees are too many.
@@ -437,8 +443,20 @@ impl TreeBuilder {
         Ok(())
     }
 
+    /// Forgets what is about to be written, and all positions, because the trees are to be what they were before.
+    pub(super) fn abandon(&mut self) {
+        self.emitter.abandon(&mut self.arena);
+        self.looked = false;
+        self.note_change(Valid::Nothing);
+    }
+
+    /// Says whether a commit would have anything to write, when the trees are what they were before.
+    pub(super) fn set_changed(&mut self, changed: bool) {
+        self.changed = changed;
+    }
+
     /// Empties the write set of a tree. If bytes are pinned, the memory of its records is kept.
-    fn forget_log(&mut self, tree: &mut DraftTree) {
+    pub(super) fn forget_log(&mut self, tree: &mut DraftTree) {
         debug_assert!(
             self.collected >= tree.counted,
             "what is collected in all sets includes what was counted of this one"

@@ -12,6 +12,7 @@
 //! | `unfinished` | values that are being written in parts                                    |
 //! | `flush`      | how write sets are applied to trees, in private pages                     |
 //! | `draft_pages` | where a draft gets its pages from                                         |
+//! | `savepoints` | states to which a draft can go back                                       |
 //! | `snapshots`  | the list of snapshots, changed like a table                               |
 //! | `snapshot_changes` | what a draft knows of snapshots                                      |
 //! | `relocate`   | moving pages from the end of the file to free ones before it              |
@@ -40,6 +41,7 @@ mod put;
 mod reap;
 mod relocate;
 mod relocated_roots;
+mod savepoints;
 mod snapshot_changes;
 mod snapshots;
 mod space_tree;

@@ -59,6 +59,17 @@ pub struct DraftTable {
     knows_greatest: bool,
 }
 
+/// What a table of a draft was like when it had no edits that wait.
+pub(super) struct TableState {
+    root: Root,
+    name: Vec<u8>,
+    kind: TableKind,
+    note: Vec<u8>,
+    record_changed: bool,
+    dropped: bool,
+    is_changeable: bool,
+}
+
 impl DraftTable {
     /// Creates a table from its record in the snapshot's catalogue. The main table, and the list of names in a
     /// database that never had a named table, have no record there; the caller makes one up for them.
@@ -78,6 +89,32 @@ impl DraftTable {
             greatest: Vec::new(),
             knows_greatest: false,
         }
+    }
+
+    /// Returns what the table is like. It has no edits that wait.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(super) fn state(&self) -> Result<TableState> {
+        Ok(TableState {
+            root: self.tree.root,
+            name: Error::or_copy(&self.name, "the name of a table")?,
+            kind: self.kind.clone(),
+            note: Error::or_copy(&self.note, "the note of a table")?,
+            record_changed: self.record_changed,
+            dropped: self.dropped,
+            is_changeable: self.is_changeable,
+        })
+    }
+
+    /// Makes the table what it was like. Its edits were forgotten.
+    pub(super) fn restore(&mut self, state: TableState) {
+        self.tree.root = state.root;
+        (self.name, self.kind, self.note) = (state.name, state.kind, state.note);
+        (self.record_changed, self.dropped) = (state.record_changed, state.dropped);
+        self.is_changeable = state.is_changeable;
+        self.last_is_greatest = false;
+        self.forget_greatest();
     }
 
     /// Returns the greatest key of the tree, if it is known and no edits wait to be flushed.

@@ -59,6 +59,11 @@ impl UnfinishedValues {
         self.values.is_empty()
     }
 
+    /// Forgets all values. Their pages are given back with everything that was taken since a savepoint.
+    pub fn forget(&mut self) {
+        self.values.clear();
+    }
+
     /// Gives the pages of all values back.
     pub fn cancel<P: PageSink>(self, pages: &mut P) {
         for (_, value) in self.values {

@@ -321,6 +321,10 @@ library! {
     fn kv_txn_commit(Handle, *mut u64) -> i32;
     fn kv_txn_abort(Handle);
     fn kv_txn_refresh(Handle) -> i32;
+    fn kv_txn_nest(Handle, *mut Handle) -> i32;
+    fn kv_savepoint_create(Handle, *mut u64) -> i32;
+    fn kv_savepoint_rollback(Handle, u64) -> i32;
+    fn kv_savepoint_release(Handle, u64) -> i32;
     fn kv_txn_id(Handle, *mut u64) -> i32;
     fn kv_table_open(Handle, Bytes, usize, *mut u64) -> i32;
     fn kv_table_create(Handle, Bytes, usize, *const kv_table_options, *mut u64) -> i32;

@@ -5,7 +5,7 @@
 use super::capi;
 use kv::Error;
 use kv::{
-    same, CommitId, Cursor, Db, Difference, Durability, Options, PutMode, Range, ReadTxn, Reader, Seek, TableId,
+    same, CommitId, Cursor, Db, Difference, Durability, Options, PutMode, Range, ReadTxn, Reader, Savepoint, Seek, TableId,
     WriteOptions, WriteTxn,
 };
 use std::any::Any;
@@ -25,6 +25,7 @@ pub mod status {
     pub const ORDER: i32 = -8;
     pub const INVALID: i32 = -20;
     pub const READ_ONLY: i32 = -22;
+    pub const CHILD_OPEN: i32 = -23;
     pub const TOO_BIG: i32 = -25;
 }
 
@@ -234,6 +235,13 @@ pub trait Writes: Reads + SnapshotWrites {
     fn stream(&mut self, table: TableId, key: &[u8], stream: &Stream<'_>) -> Outcome<()>;
     fn cursor_put(&mut self, cursor: usize, value: &[u8]) -> Outcome<()>;
     fn cursor_delete(&mut self, cursor: usize) -> Outcome<()>;
+    fn savepoint_create(&mut self) -> Outcome<u64>;
+    fn savepoint_rollback(&mut self, savepoint: u64) -> Outcome<()>;
+    fn savepoint_release(&mut self, savepoint: u64) -> Outcome<()>;
+    /// Begins a nested transaction, which this is from now on. Cursors that are open wait for its end.
+    fn nest(&mut self) -> Outcome<()>;
+    /// Ends the nested transaction; this is the outer one again.
+    fn end_nested(&mut self, commit: bool) -> Outcome<()>;
     fn commit(self: Box<Self>) -> Outcome<CommitId>;
 }
 
@@ -317,6 +325,7 @@ struct RustRead {
 
 struct RustWrite {
     txn: WriteTxn,
+    nested: Vec<Savepoint>,
     cursors: Vec<Option<Cursor>>,
 }
 
@@ -331,6 +340,7 @@ impl Base for RustBase {
     fn begin_write(&self) -> Outcome<Box<dyn Writes>> {
         Ok(Box::new(RustWrite {
             txn: self.db.begin_write(WriteOptions::default()).map_err(fail)?,
+            nested: Vec::new(),
             cursors: Vec::new(),
         }))
     }
@@ -579,6 +589,27 @@ impl Writes for RustWrite {
     }
     fn cursor_delete(&mut self, cursor: usize) -> Outcome<()> {
         slot(&mut self.cursors, cursor).delete(&mut self.txn).map_err(fail)
+    }
+    fn savepoint_create(&mut self) -> Outcome<u64> {
+        self.txn.savepoint_create().map(Savepoint::get).map_err(fail)
+    }
+    fn savepoint_rollback(&mut self, savepoint: u64) -> Outcome<()> {
+        self.txn
+            .savepoint_rollback(Savepoint::from_number(savepoint))
+            .map_err(fail)
+    }
+    fn savepoint_release(&mut self, savepoint: u64) -> Outcome<()> {
+        self.txn
+            .savepoint_release(Savepoint::from_number(savepoint))
+            .map_err(fail)
+    }
+    fn nest(&mut self) -> Outcome<()> {
+        self.nested.push(self.txn.begin_nested().map_err(fail)?);
+        Ok(())
+    }
+    fn end_nested(&mut self, commit: bool) -> Outcome<()> {
+        let begun = self.nested.pop().expect("a nested transaction is open");
+        self.txn.end_nested(begun, commit).map_err(fail)
     }
     fn commit(self: Box<Self>) -> Outcome<CommitId> {
         self.txn.commit().map_err(fail)

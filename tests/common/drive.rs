@@ -7,6 +7,7 @@ use super::model::{first, within, Map, ModelCursor, Place, Shared, State};
 use kv::{PutMode, TableId};
 use std::ops::Bound;
 
+pub mod savepoints;
 pub mod snapshots;
 
 /// The cursors of one transaction: the model's, and how the door calls them.
@@ -39,6 +40,15 @@ impl Cursors {
                         self.model[slot] = None;
                     }
                 }
+            }
+        }
+    }
+
+    /// Closes all cursors.
+    fn close_all(&mut self, txn: &mut dyn Writes) {
+        for (slot, door) in self.door.iter().enumerate() {
+            if self.model[slot].take().is_some() {
+                txn.cursor_close(*door);
             }
         }
     }

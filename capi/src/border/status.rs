@@ -42,10 +42,11 @@ pub const KV_INVALID: kv_status = -20;
 pub const KV_BAD_HANDLE: kv_status = -21;
 /// Usage: a write through a read transaction, to a read-only database or to a read-only table. @ingroup kv_errors
 pub const KV_READ_ONLY: kv_status = -22;
-/// Usage: a kv_writer was unfinished when its transaction was committed; the transaction was aborted.
+/// Usage: a kv_writer or a nested transaction was open when its transaction was committed, and the transaction was
+/// aborted; or a transaction was used in which a nested one is open, which changes nothing.
 /// @ingroup kv_errors
 pub const KV_CHILD_OPEN: kv_status = -23;
-/// Usage: an earlier failure spoiled this transaction; abort it. @ingroup kv_errors
+/// Usage: an earlier failure spoiled this transaction; abort it, or go back to a savepoint. @ingroup kv_errors
 pub const KV_TXN_FAILED: kv_status = -24;
 /// Usage: a key, value, name, note, array or batch is beyond its limit. @ingroup kv_errors
 pub const KV_TOO_BIG: kv_status = -25;
@@ -122,7 +123,7 @@ const NAMES: &[(kv_status, &CStr, &CStr)] = &[
     (
         KV_CHILD_OPEN,
         c"KV_CHILD_OPEN",
-        c"a writer was still open, so the transaction was aborted",
+        c"a writer or a nested transaction is open",
     ),
     (
         KV_TXN_FAILED,

@@ -1,9 +1,9 @@
 //! Ending transactions: one by its handle, or all of a database that is being closed.
 
-use crate::border::process;
 use crate::border::status::{Failure, Outcome, KV_BUSY};
 use crate::handle::backoff::Backoff;
 use crate::handle::children::{close_children, retire_children};
+use crate::handle::nested::in_use_below;
 use crate::handle::objects::{mixed_up, Closing, Object, WriteHandle, HANDLES};
 use crate::handle::token::{Kind, Kinds, Token};
 use std::sync::PoisonError;
@@ -13,6 +13,8 @@ pub(crate) enum Ended {
     /// A write transaction, ready to be committed or dropped, and the number of its unfinished writers. Its slot is
     /// kept until the work is done, so that closing the database waits for it.
     Write(Box<WriteHandle>, usize, Closing),
+    /// A write transaction, in which another one was open that another thread is ending. That one has the object.
+    Lent,
     /// A read transaction; it has been released.
     Read,
 }
@@ -20,7 +22,7 @@ pub(crate) enum Ended {
 /// Takes a transaction out of use, children first. `KV_BUSY` if this thread is inside a callback of a call that uses
 /// it: waiting for that call would be waiting for itself.
 pub(crate) fn end(token: Token) -> Outcome<Ended> {
-    if process::in_use_below(token.bits()) {
+    if in_use_below(token) {
         return Err(Failure::here(
             KV_BUSY,
             "the call whose callback this is reads this transaction; end it after that call has returned",
@@ -32,6 +34,15 @@ pub(crate) fn end(token: Token) -> Outcome<Ended> {
         Object::Write(_) => match std::mem::take(closing.object()) {
             Object::Write(write) => Ok(Ended::Write(write, writers, closing)),
             _ => Err(mixed_up()),
+        },
+        Object::Lent(nested) => match end(*nested) {
+            Ok(Ended::Write(mut write, more, nested)) => {
+                drop(nested);
+                write.forget_nested();
+                // What is nested is open like a writer.
+                Ok(Ended::Write(write, writers + more + 1, closing))
+            }
+            _ => Ok(Ended::Lent),
         },
         Object::Read(read) => {
             // Nearly every reader is dropped where it lies. If buffers still point into its snapshot, that lives as

@@ -4,7 +4,7 @@ use crate::border::status::{Failure, Outcome, KV_READ_ONLY};
 use crate::border::types::{kv_cursor, kv_db, kv_diff, kv_txn, kv_writer};
 use crate::handle::about::of_parameter;
 use crate::handle::objects::{
-    CursorHandle, DbHandle, DiffHandle, DiffParent, Exclusive, ReadHandle, Shared, Slot, WriteHandle, WriterHandle,
+    CursorHandle, DbHandle, DiffHandle, DiffParent, Exclusive, Object, ReadHandle, Shared, Slot, WriteHandle, WriterHandle,
     HANDLES,
 };
 use crate::handle::token::{Kind, Token};
@@ -152,6 +152,11 @@ impl WriteUse {
     #[inline(always)]
     pub(crate) fn get(&mut self) -> Outcome<&mut WriteHandle> {
         self.0.object().write()
+    }
+
+    /// Returns what lies in the slot, to be put elsewhere.
+    pub(crate) fn object(&mut self) -> &mut Object {
+        self.0.object()
     }
 
     pub(crate) fn slot(&self) -> &'static Slot {

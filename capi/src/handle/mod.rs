@@ -11,6 +11,7 @@
 //! | `stale_readers` | telling the caller of readers that hold back space                                 |
 //! | `objects`       | what stands behind a handle: databases, transactions, cursors, writers, buffers    |
 //! | `children`      | cursors and writers of a transaction                                               |
+//! | `nested`        | transactions nested in others                                                      |
 //! | `end`           | ending transactions                                                                |
 //! | `about`         | what messages say of handles: the file in question, and why one is refused         |
 //! | `in_use`        | from the caller's handle to the object, for the time of one call                   |
@@ -24,6 +25,7 @@ pub(crate) mod chunks;
 pub(crate) mod end;
 pub(crate) mod in_use;
 pub(crate) mod keys;
+pub(crate) mod nested;
 pub(crate) mod objects;
 pub(crate) mod owned;
 pub(crate) mod slots;

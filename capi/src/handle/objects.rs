@@ -1,13 +1,13 @@
 //! What stands behind a handle.
 
 use crate::border::memory;
-use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE};
+use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE, KV_CHILD_OPEN};
 use crate::handle::keys::Keys;
 use crate::handle::stale_readers::StaleReaders;
 use crate::handle::token::Token;
 use crate::handle::{chunks, slots};
 use kv_engine::Error;
-use kv_engine::{Cursor, Db, Difference, ReadTxn, ValueWriter, WriteTxn};
+use kv_engine::{CommitId, Cursor, Db, Difference, ReadTxn, Savepoint, ValueWriter, WriteTxn};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,6 +37,8 @@ pub(crate) enum Object {
     Db(Box<DbHandle>),
     Read(ReadHandle),
     Write(Box<WriteHandle>),
+    /// A write transaction in which another one is open, which has the object.
+    Lent(Token),
     Cursor(Box<CursorHandle>),
     Diff(Box<DiffHandle>),
     Writer(Box<WriterHandle>),
@@ -48,6 +50,15 @@ pub(crate) enum Object {
 pub(super) fn mixed_up() -> Failure {
     debug_assert!(false, "a slot's kind is that of its object");
     Failure::here(KV_BAD_HANDLE, "the handle is of another kind")
+}
+
+/// Answers for a write transaction in which another one is open.
+#[cold]
+fn lent() -> Failure {
+    Failure::here(
+        KV_CHILD_OPEN,
+        "a nested transaction is open in this one (kv_txn_nest); use that, or end it first",
+    )
 }
 
 impl Object {
@@ -83,6 +94,7 @@ impl Object {
     pub(crate) fn write(&mut self) -> Outcome<&mut WriteHandle> {
         match self {
             Object::Write(write) => Ok(write),
+            Object::Lent(_) => Err(lent()),
             _ => Err(mixed_up()),
         }
     }
@@ -180,6 +192,8 @@ pub(crate) struct WriteHandle {
     pub(crate) notes: Notes,
     /// As [`DbHandle::file`].
     pub(crate) file: u64,
+    /// Where the nested transactions began that are open, and in which transaction each is nested.
+    nested: Vec<(Token, Savepoint)>,
     /// Memory for copies of bytes that calls are given, see [`WriteHandle::work_with`]; it is kept from call to call.
     rooms: [Vec<u8>; ROOMS],
 }
@@ -196,8 +210,49 @@ impl WriteHandle {
             working: false,
             notes: Vec::new(),
             file,
+            nested: Vec::new(),
             rooms: Default::default(),
         }
+    }
+
+    /// Begins a transaction nested in `outer`, which this has been so far.
+    pub(crate) fn begin_nested(&mut self, outer: Token) -> Outcome {
+        let room = self.nested.try_reserve(1);
+        room.map_err(|_| Failure::Engine(Error::NoMemory("the list of nested transactions")))?;
+        let begun = self.work(WriteTxn::begin_nested)?;
+        self.nested.push((outer, begun));
+        Ok(())
+    }
+
+    /// Returns the commit on which the transaction builds.
+    pub(crate) fn base(&self) -> CommitId {
+        self.txn.base()
+    }
+
+    /// Returns the transaction in which this one is nested.
+    pub(crate) fn outer(&self) -> Option<Token> {
+        self.nested.last().map(|(outer, _)| *outer)
+    }
+
+    /// Ends the nested transaction that this is: commits or undoes it. This becomes the outer one.
+    pub(super) fn end_nested(&mut self, commit: bool) -> Outcome {
+        let Some((_, begun)) = self.nested.pop() else { return Ok(()) };
+        self.go_back(|txn| txn.end_nested(begun, commit))
+    }
+
+    /// Forgets that this was nested, because the outer transaction is ended with it.
+    pub(super) fn forget_nested(&mut self) {
+        self.nested.pop();
+    }
+
+    /// Lets the engine undo something, also in a transaction that has failed.
+    pub(crate) fn go_back<T>(&mut self, verb: impl FnOnce(&mut WriteTxn) -> Result<T, Error>) -> Outcome<T> {
+        // This notices a panic of the call before.
+        let _ = self.usable();
+        self.working = true;
+        let answer = verb(&mut self.txn);
+        self.working = false;
+        Ok(answer?)
     }
 
     /// Fails if the transaction can only be aborted, because of an error or a panic in an earlier call.

@@ -41,7 +41,7 @@ use super::groups::{Group, Groups};
 use super::node::Node;
 use super::sorted::{EditSlice, Sorted};
 use crate::error::{Error, Result};
-use crate::ids::{TableId, U48_MAX};
+use crate::ids::{PageRef, TableId, U48_MAX};
 use crate::page::branch_build::replace_ptr;
 use crate::page::header::HEADER;
 use crate::page::roots::HEIGHT_MAX;
@@ -343,6 +343,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Places every private page of the tree. The pages stay queued until the emitter is flushed.
     pub fn place_root(&mut self, root: Root) -> Result<Root> {
         let mut ptr = root.ptr;
+        if let Some(page) = ptr.page.as_private() {
+            ptr.page = PageRef::private(self.arena.own(page)?);
+        }
         if root.height > 1 {
             self.emit_children(&ptr, root.height, false)?;
         }

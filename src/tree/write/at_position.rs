@@ -221,7 +221,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         at.leaf.page = leaf;
         for above in (0..at.path.len()).rev() {
             let step = at.path[above];
-            let page = match step.ptr.page.as_private() {
+            let page = match step.ptr.page.as_private().filter(|page| self.arena.is_editable(*page)) {
                 Some(page) => page,
                 None => {
                     let level = (at.path.len() - above) as u8 + 1;

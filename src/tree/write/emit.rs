@@ -11,8 +11,8 @@
 //! Nothing is placed while bytes are pinned: pages that a transaction placed before and gives back now are taken again
 //! at once, and pinned bytes may lie in them.
 
-use super::arena::{Arena, PageBox};
-use crate::error::{Error, Result};
+use super::arena::{no_page, Arena, PageBox};
+use crate::error::Result;
 use crate::ids::{PageNo, PageRef, PrivatePage, Run};
 use crate::page::branch::Branch;
 use crate::page::branch_build::replace_ptr;
@@ -151,7 +151,7 @@ impl Emitter {
         Ok(ptr)
     }
 
-    /// Places every private page below a private branch.
+    /// Places every private page below a private branch, which no savepoint has.
     pub(super) fn emit_children<P: PageSink>(
         &mut self,
         branch: FinishedBranch,
@@ -161,15 +161,17 @@ impl Emitter {
         let mut next = 0;
         while let Some(child) = private_child(arena, &branch, next)? {
             next = child.at + 1;
+            // Savepoints keep the page as it is. The branch gets the number of what is placed in its stead.
+            let page = arena.own(child.page)?;
             if branch.level > 2 {
                 let below = FinishedBranch {
-                    page: child.page,
+                    page,
                     level: branch.level - 1,
                     keeps_last: false,
                 };
                 self.emit_children(below, arena, sink)?;
             }
-            let placed = self.emit(child.page, child.entries, arena, sink)?;
+            let placed = self.emit(page, child.entries, arena, sink)?;
             if let Some(parent) = arena.get_mut(branch.page) {
                 replace_ptr(parent, child.at, &placed);
             }
@@ -189,6 +191,14 @@ impl Emitter {
         self.fleeting.finish(arena, sink)?;
         (self.branches_apart, self.fleeting_leaves) = (false, false);
         Ok(())
+    }
+
+    /// Forgets what is queued and the runs. Whoever calls this gives back all that was taken since they were empty.
+    pub fn abandon(&mut self, arena: &mut Arena) {
+        for mut open in [std::mem::take(&mut self.lasting), std::mem::take(&mut self.fleeting)] {
+            open.queue.drain(..).for_each(|memory| arena.recycle(memory));
+        }
+        *self = Emitter::default();
     }
 }
 
@@ -249,9 +259,4 @@ fn private_child(arena: &Arena, branch: &FinishedBranch, from: usize) -> Result<
 fn has_private_child(page: &[u8]) -> bool {
     let has = |branch: Branch<'_>| branch.first_private(0..branch.len()).is_some();
     header::level(page) > 1 && Branch::new(page, PageRef::UNKNOWN).is_ok_and(has)
-}
-
-#[cold]
-fn no_page() -> Error {
-    Error::corrupt(None, "private page number without a page")
 }

@@ -29,6 +29,10 @@ pub fn edit(arena: &mut Arena, root: &mut Root, spot: &mut Spot<'_>, edit: KeyEd
     let Some(page) = spot.position.leaf.page.as_private() else {
         return Ok(None);
     };
+    if !arena.is_editable(page) {
+        // A savepoint has the page.
+        return Ok(None);
+    }
     let at = &mut *spot.position;
     let more = match (edit.op, spot.known) {
         (Op::Put(value @ Stored::Inline(_)), Known::Entry) => {

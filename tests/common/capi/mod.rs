@@ -111,6 +111,8 @@ struct CBase {
 
 struct CTxn {
     txn: Handle,
+    /// The transactions in which this one is nested, the outermost first.
+    outer: Vec<Handle>,
     cursors: Vec<Option<Handle>>,
     scans: usize,
 }
@@ -131,6 +133,7 @@ impl CBase {
         call!(kv_txn_begin(self.db, kind, options.cast(), &mut txn))?;
         Ok(CTxn {
             txn,
+            outer: Vec::new(),
             cursors: Vec::new(),
             scans: 0,
         })
@@ -227,8 +230,9 @@ impl Drop for CTxn {
         };
         let (early, late) = self.cursors.split_at(self.cursors.len() / 2);
         close(early);
+        let outermost = self.outer.first().copied().unwrap_or(self.txn);
         // SAFETY: a handle of the library, possibly ended by a commit.
-        unsafe { (library.kv_txn_abort)(self.txn) };
+        unsafe { (library.kv_txn_abort)(outermost) };
         close(late);
     }
 }

@@ -163,6 +163,35 @@ impl Writes for CTxn {
     fn cursor_delete(&mut self, cursor: usize) -> Outcome<()> {
         call!(kv_cursor_delete(self.cursor(cursor)))
     }
+    fn savepoint_create(&mut self) -> Outcome<u64> {
+        let mut savepoint = 0;
+        call!(kv_savepoint_create(self.txn, &mut savepoint))?;
+        Ok(savepoint)
+    }
+    fn savepoint_rollback(&mut self, savepoint: u64) -> Outcome<()> {
+        call!(kv_savepoint_rollback(self.txn, savepoint))
+    }
+    fn savepoint_release(&mut self, savepoint: u64) -> Outcome<()> {
+        call!(kv_savepoint_release(self.txn, savepoint))
+    }
+    fn nest(&mut self) -> Outcome<()> {
+        let mut nested = null_mut();
+        call!(kv_txn_nest(self.txn, &mut nested))?;
+        self.outer.push(std::mem::replace(&mut self.txn, nested));
+        let refused = call!(kv_delete(self.outer[self.outer.len() - 1], 0, at(b"k"), 1, 0));
+        assert_eq!(refused.map_err(|fail| fail.status), Err(status::CHILD_OPEN));
+        Ok(())
+    }
+    fn end_nested(&mut self, commit: bool) -> Outcome<()> {
+        let outer = self.outer.pop().expect("a nested transaction is open");
+        let nested = std::mem::replace(&mut self.txn, outer);
+        if commit {
+            return call!(kv_txn_commit(nested, null_mut()));
+        }
+        // SAFETY: a handle of the library.
+        unsafe { (library().kv_txn_abort)(nested) };
+        Ok(())
+    }
     fn commit(self: Box<Self>) -> Outcome<CommitId> {
         let mut id = 0;
         call!(kv_txn_commit(self.txn, &mut id))?;

@@ -1,0 +1,59 @@
+//! Nested transactions. The object of a write transaction moves into the slot of the one that is nested in it, and back
+//! when that ends; meanwhile the outer slot says who has it.
+
+use crate::border::process;
+use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE, KV_BUSY};
+use crate::handle::backoff::Backoff;
+use crate::handle::objects::{Closing, Object, WriteHandle, HANDLES};
+use crate::handle::token::{Kind, Token};
+
+/// Ends a nested transaction, whose slot is closing: commits or undoes it, and gives the object back to the outer one.
+pub(crate) fn end_nested(mut write: Box<WriteHandle>, outer: Token, closing: &Closing, commit: bool) -> Outcome {
+    let ended = write.end_nested(commit);
+    let mut backoff = Backoff::default();
+    loop {
+        match HANDLES.lock(outer, Kind::Write) {
+            Ok(mut outside) => {
+                return match outside.object() {
+                    Object::Lent(nested) if HANDLES.find(*nested).is_some_and(|slot| std::ptr::eq(slot, closing.slot)) => {
+                        *outside.object() = Object::Write(write);
+                        ended
+                    }
+                    _ => Err(outer_ended()),
+                }
+            }
+            // A call on the outer transaction is finding out that it is lent.
+            Err(Failure::Here(KV_BUSY, _)) => backoff.wait(),
+            Err(_) => return Err(outer_ended()),
+        }
+    }
+}
+
+/// Returns the transaction nested in this one that is open, if there is one and nobody is using this one.
+pub(super) fn nested_in(token: Token) -> Option<Token> {
+    let mut outside = HANDLES.lock(token, Kind::Write).ok()?;
+    match outside.object() {
+        Object::Lent(nested) => Some(*nested),
+        _ => None,
+    }
+}
+
+/// Returns whether this thread is inside a callback of a call that uses the transaction or one that is nested in it.
+pub(super) fn in_use_below(token: Token) -> bool {
+    let mut next = Some(token);
+    while let Some(token) = next {
+        if process::in_use_below(token.bits()) {
+            return true;
+        }
+        next = nested_in(token);
+    }
+    false
+}
+
+#[cold]
+fn outer_ended() -> Failure {
+    Failure::here(
+        KV_BAD_HANDLE,
+        "the outer transaction was ended by another thread, so this one is aborted with it",
+    )
+}
