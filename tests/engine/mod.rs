@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 pub mod earlier;
 pub mod history;
+pub mod nested;
 
 use history::{compare_history, Automatic};
 
@@ -78,11 +79,13 @@ pub enum Step {
     RenameSnapshot,
     DropSnapshot,
     ReleaseSnapshot,
+    /// Some of the others, which are committed into the transaction or undone.
+    Nested,
     Bulk,
 }
 
 /// Every step but [`Step::MiddlePut`] and [`Step::Bulk`].
-pub const STEPS: [Step; 20] = [
+pub const STEPS: [Step; 21] = [
     Step::Put,
     Step::LongPut,
     Step::Reserve,
@@ -103,6 +106,7 @@ pub const STEPS: [Step; 20] = [
     Step::RenameSnapshot,
     Step::DropSnapshot,
     Step::ReleaseSnapshot,
+    Step::Nested,
 ];
 
 /// Keys are below this; those of bulk puts are above.
@@ -163,7 +167,8 @@ fn long(random: &mut Random) -> Value {
 
 /// A random step: puts are the most frequent, what empties tables is rare.
 pub fn any(random: &mut Random) -> Step {
-    match random.below(40) {
+    match random.below(42) {
+        40.. => Step::Nested,
         0..=13 => Step::Put,
         14..=16 => Step::LongPut,
         17 => Step::Clear,
@@ -394,6 +399,7 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random, step: St
                 model.marks.insert(old, state);
             }
         }
+        Step::Nested => return nested::step(txn, model, random),
         Step::Bulk => {
             for n in 1000..1000 + 4200 {
                 let value = (random.next_u64(), 9);
