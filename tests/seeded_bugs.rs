@@ -210,6 +210,46 @@ fn a_leaf_that_does_not_show_that_it_grew_is_caught() {
     assert!(missed(Some(Bug::KeepWidened)) > 0);
 }
 
+/// Runs transactions of which parts are undone, until one is not what it must be, and says so.
+fn undo_parts() -> Result<(), String> {
+    for seed in 0..60 {
+        let disk = Arc::new(SimDisk::new(seed).map_err(|e| e.to_string())?);
+        let db = Db::open_storage(disk, &Options::default()).map_err(|e| e.to_string())?;
+        let (mut random, mut model) = (Random::new(seed), engine::Model::default());
+        for n in 0..40 {
+            let options = WriteOptions {
+                // Half of the transactions place their pages at once.
+                write_memory: (n % 2 == 0).then_some(1),
+                ..WriteOptions::default()
+            };
+            let mut txn = db.begin_write(options).map_err(|e| e.to_string())?;
+            for _ in 0..8 {
+                for what in [engine::Step::Put, engine::any(&mut random), engine::Step::Nested] {
+                    engine::step(&mut txn, &mut model, &mut random, what).map_err(|stop| format!("{stop:?}"))?;
+                }
+            }
+            model.take_snapshots();
+            txn.commit().map_err(|e| e.to_string())?;
+            engine::compare(&db.begin_read().map_err(|e| e.to_string())?, &model)?;
+            engine::compare_snapshots(&db, &model)?;
+            engine::account(&db)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_bug_of_savepoints_is_caught() {
+    let _turn = turn();
+    assert_eq!(undo_parts(), Ok(()));
+    for bug in [Bug::EditSaved, Bug::TakeSaved, Bug::KeepReleased] {
+        let _on = On::new(Some(bug));
+        let caught = catch_unwind(AssertUnwindSafe(undo_parts));
+        println!("{bug:?}: {caught:?}");
+        assert!(!matches!(caught, Ok(Ok(()))), "{bug:?} is not caught");
+    }
+}
+
 /// A snapshot of what is committed may be one to keep, and the automatic one of the same commit is not.
 #[test]
 fn a_snapshot_that_takes_over_what_is_another_one_s_is_caught() {

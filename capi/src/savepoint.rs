@@ -48,7 +48,9 @@ pub unsafe extern "C" fn kv_savepoint_create(txn: *mut kv_txn, savepoint: *mut u
 #[no_mangle]
 pub unsafe extern "C" fn kv_savepoint_rollback(txn: *mut kv_txn, savepoint: u64) -> kv_status {
     guard(c"kv_savepoint_rollback", about(txn), || {
-        WriteUse::of(txn)?.get()?.go_back(|txn| txn.savepoint_rollback(Savepoint::from_number(savepoint)))
+        WriteUse::of(txn)?
+            .get()?
+            .go_back(|txn| txn.savepoint_rollback(Savepoint::from_number(savepoint)))
     })
 }
 
@@ -100,6 +102,6 @@ fn nest(outer: *mut kv_txn) -> Outcome<Token> {
         Ok(vacant.fill(std::mem::take(outside.object())))
     })?;
     slot.set_thread(this_thread());
-    *outside.object() = Object::Lent(token);
+    *outside.object() = Object::Nesting(token);
     Ok(token)
 }

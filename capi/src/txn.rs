@@ -188,7 +188,7 @@ pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
     for token in mine {
         // A slot used last by this thread is not in use by another: trying is enough.
         if let Ok(mut locked) = HANDLES.lock(token, Kind::Write) {
-            // One in which another is open has lent its object to that one, which is among these.
+            // One in which another is open has none of its own, and that one is among these.
             if locked.object().write().is_ok_and(|write| write.file == database.file) {
                 return Err(Failure::here(
                     KV_DEADLOCK,
@@ -354,7 +354,7 @@ unsafe fn commit(
                 drop(closing);
                 id
             }
-            Ended::Lent => return Err(child_open()),
+            Ended::Elsewhere => return Err(child_open()),
             // A reader whose database was closed: its bytes are released, but there is nothing to answer.
             Ended::Read => {
                 return Err(Failure::Engine(Error::BadHandle(
@@ -388,7 +388,7 @@ pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
                     Ok(())
                 }
             },
-            Ended::Lent | Ended::Read => Ok(()),
+            Ended::Elsewhere | Ended::Read => Ok(()),
         });
     }
 }

@@ -12,6 +12,7 @@
 //! | `tables`       | the write transaction: creating, renaming, clearing, dropping tables  |
 //! | `snapshots`    | named snapshots: making, dropping and reading them                    |
 //! | `history`      | the policy by which commits record snapshots, and thinning            |
+//! | `saved`        | the savepoints that a write transaction has                           |
 //! | `savepoints`   | the write transaction: going back to what it was, nested transactions |
 //! | `value_writer` | the write transaction: values written in parts                        |
 //! | `cursor`       | a position in a table                                                 |
@@ -28,6 +29,7 @@ mod options;
 mod read;
 mod reader;
 mod revert;
+mod saved;
 mod savepoints;
 mod snapshots;
 mod tables;
@@ -44,7 +46,8 @@ pub use difference::{same, Change, ChangeCounts, ChangeKind, Difference, OTHER_D
 pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
-pub use savepoints::{NestedTxn, Savepoint};
+pub use saved::Savepoint;
+pub use savepoints::NestedTxn;
 pub use snapshots::{ReadAt, SnapshotOptions};
 pub use types::{
     ChangedRange, FileRange, Identity, LevelStat, Range, Seek, SnapshotInfo, TableStat, ValueInfo, ValuePiece,

@@ -1,39 +1,9 @@
 //! Savepoints of a write transaction, and transactions nested in it, which are savepoints with an end.
 
+use super::saved::{Listed, Savepoint};
 use super::write::WriteTxn;
 use crate::error::{Error, Result};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-/// A state of a write transaction to which it can go back, made by [`WriteTxn::savepoint_create`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Savepoint(u64);
-
-impl Savepoint {
-    /// Returns a savepoint that no transaction of this process had before.
-    fn new() -> Savepoint {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Savepoint(NEXT.fetch_add(1, Relaxed))
-    }
-
-    /// Returns its number, which is not 0.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// Returns the savepoint with this number.
-    pub const fn from_number(number: u64) -> Savepoint {
-        Savepoint(number)
-    }
-}
-
-/// A savepoint on the list of a transaction.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Listed {
-    savepoint: Savepoint,
-    /// Whether it is the beginning of a nested transaction, which alone may end it.
-    nested: bool,
-}
 
 /// A transaction within a write transaction: what it writes becomes part of the outer transaction when it is committed,
 /// and is undone when it is dropped. Begun by [`WriteTxn::nest`]; it is used as the [`WriteTxn`] in which it is nested,
@@ -68,8 +38,8 @@ pub struct NestedTxn<'t> {
 }
 
 impl WriteTxn {
-    /// Makes a savepoint of the transaction as it is, to which [`WriteTxn::savepoint_rollback`] goes back. What was collected
-    /// is applied to the trees in memory; apart from that, it takes as long as the number of tables that the
+    /// Makes a savepoint of the transaction as it is, to which [`WriteTxn::savepoint_rollback`] goes back. What was
+    /// collected is applied to the trees in memory; apart from that, it takes as long as the number of tables that the
     /// transaction has used says, whatever is in them. There may be any number of savepoints. They are gone when the
     /// transaction is committed.
     ///
@@ -89,8 +59,8 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `Invalid`: the transaction has no such savepoint, or it was made outside of the nested transaction in which it
-    /// is used. `TxnFailed`: the transaction was poisoned; `NoMemory`: it has failed. `Forked`: it is that of the parent
-    /// process.
+    /// is used. `TxnFailed`: the transaction was poisoned; `NoMemory`: it has failed. `Forked`: it is that of the
+    /// parent process.
     pub fn savepoint_rollback(&mut self, savepoint: Savepoint) -> Result<()> {
         self.pages.pager().check_fork()?;
         let at = self.find_savepoint(savepoint)?;
@@ -107,8 +77,8 @@ impl WriteTxn {
     /// free.
     ///
     /// # Errors
-    /// `Invalid` as [`WriteTxn::savepoint_rollback`]; `TxnFailed`: the transaction has failed, and can only go back or be
-    /// dropped.
+    /// `Invalid` as [`WriteTxn::savepoint_rollback`]; `TxnFailed`: the transaction has failed, and can only go back or
+    /// be dropped.
     pub fn savepoint_release(&mut self, savepoint: Savepoint) -> Result<()> {
         self.ready()?;
         let at = self.find_savepoint(savepoint)?;

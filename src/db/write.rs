@@ -2,7 +2,7 @@
 //! beginning, its end and its reading; `entries`, `tables` and `value_writer` have its other calls by subject.
 
 use super::reader::{Reader, Trees};
-use super::savepoints::Listed;
+use super::saved::Listed;
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, TableId};

@@ -14,6 +14,7 @@
 //! | `write_state` | what a writer knows of the newest commit, and what it derives from that          |
 //! | `page_writer` | what a writer does before its commit                                             |
 //! | `page_sink`   | how trees take pages from a writer, write and release them                       |
+//! | `saved`       | what a writer must know to undo what it does                                     |
 //! | `savepoints`  | undoing what a writer has taken and released since                               |
 //! | `limit`       | taking pages only before a certain page, so that the end of the file comes free  |
 //! | `chunks`      | a sorted list whose copies share what they have in common                        |
@@ -62,6 +63,7 @@ mod page_writer;
 mod punch;
 mod recorded;
 mod room;
+mod saved;
 mod savepoints;
 mod shared;
 mod shrink;

@@ -8,7 +8,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::{Shrink, Wait};
 use super::recorded::RecordedCommits;
-use super::savepoints::Savepoint;
+use super::saved::Savepoint;
 use super::shared::share_entry;
 use super::space::{Dead, Fold, PageRuns, Space, ZoneNo};
 use super::view::View;

@@ -5,22 +5,10 @@
 //! the writer goes back.
 
 use super::page_writer::PageWriter;
-use super::space::PageRuns;
+use super::saved::Savepoint;
 use crate::error::{Error, Result};
 use crate::ids::Run;
-
-/// What a writer has done since a savepoint.
-#[derive(Debug, Default)]
-pub(super) struct Savepoint {
-    /// The pages that were taken since and not given back.
-    taken: PageRuns,
-    /// Pages that were taken before and that the transaction does not need any more.
-    released: Vec<Run>,
-    /// How many extents of earlier commits had been released before.
-    freed: usize,
-    /// Whether there was no memory for one of them.
-    freed_incomplete: bool,
-}
+use crate::util::seeded::{self, Bug};
 
 impl PageWriter {
     /// Adds a savepoint. Nothing that was released is kept then.
@@ -51,7 +39,9 @@ impl PageWriter {
             for run in last.taken.iter() {
                 self.give_back(run);
             }
-            self.freed.truncate(last.freed);
+            if !seeded::on(Bug::KeepReleased) {
+                self.freed.truncate(last.freed);
+            }
             self.freed_incomplete = last.freed_incomplete;
         }
         match complete && !self.taken.is_incomplete() {
@@ -92,7 +82,7 @@ impl PageWriter {
         let Some(last) = self.savepoints.last_mut() else {
             return false;
         };
-        if last.taken.contains(run) {
+        if last.taken.contains(run) || seeded::on(Bug::TakeSaved) {
             return false;
         }
         match last.released.try_reserve(1) {

@@ -6,9 +6,10 @@
 //! as a flush makes it. Blind edits are collected as ever, and the two mix: an edit is made at once only if none of
 //! its table waits.
 
-use super::draft::{Draft, TableIndex};
+use super::draft::Draft;
 use super::draft_pages::DraftPages;
 use super::flush::Edit;
+use super::table::TableIndex;
 use super::taken::TakenEntry;
 use crate::error::Result;
 use crate::page::leaf::Stored;

@@ -14,9 +14,9 @@ use super::flush::{Edit, TreeBuilder};
 use super::pages::{Pages, TreeRef};
 use super::pinned::PinnedBytes;
 use super::relocated_roots::RelocatedRoots;
-use super::savepoints::Savepoint;
+use super::saved::Savepoint;
 use super::snapshot_changes::SnapshotChanges;
-use super::table::DraftTable;
+use super::table::{DraftTable, TableIndex};
 use crate::catalogue::{self, TableRecord};
 use crate::error::{Error, Result};
 use crate::ids::TableId;
@@ -32,10 +32,6 @@ use crate::tree::write::range::KeyRange;
 use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-
-/// The index of a table among those that a draft has opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TableIndex(pub(super) usize);
 
 /// What a write transaction keeps in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,9 +6,10 @@
 //! A commit for which nothing is due compares a few integers, which the process knows with the list of snapshots. The
 //! clock may be wrong: no snapshot is dropped while one of them is of a later time than now.
 
-use super::draft::{Draft, TableIndex};
+use super::draft::Draft;
 use super::draft_pages::{get_ready_to_fold, know_snapshots};
 use super::flush::Edit;
+use super::table::TableIndex;
 use crate::catalogue::policy::{self, POLICY};
 use crate::catalogue::snapshot::{self, SnapshotRecord};
 use crate::catalogue::Retention;

@@ -12,6 +12,7 @@
 //! | `unfinished` | values that are being written in parts                                    |
 //! | `flush`      | how write sets are applied to trees, in private pages                     |
 //! | `draft_pages` | where a draft gets its pages from                                         |
+//! | `saved`      | what a draft keeps to go back to a savepoint                              |
 //! | `savepoints` | states to which a draft can go back                                       |
 //! | `snapshots`  | the list of snapshots, changed like a table                               |
 //! | `snapshot_changes` | what a draft knows of snapshots                                      |
@@ -41,6 +42,7 @@ mod put;
 mod reap;
 mod relocate;
 mod relocated_roots;
+mod saved;
 mod savepoints;
 mod snapshot_changes;
 mod snapshots;
@@ -52,7 +54,7 @@ mod unfinished;
 mod write_set;
 
 pub use commit::CommitMode;
-pub use draft::{Draft, TableIndex, WriteStat};
+pub use draft::{Draft, WriteStat};
 pub use draft_pages::know_all_space;
 pub use flush::Edit;
 pub use pages::{Pages, SnapshotSource, TreeRef};
@@ -63,6 +65,6 @@ pub use pinned::PinnedBytes;
 pub use put::{Entry, PutMode};
 pub use relocate::{RelocateFrom, Relocated};
 pub use space_tree::{parked_end, DeadExtents};
-pub use table::DraftTable;
+pub use table::{DraftTable, TableIndex};
 pub use taken::TakenEntry;
 pub use unfinished::{UnfinishedValue, UnfinishedValues};

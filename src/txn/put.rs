@@ -1,8 +1,9 @@
 //! Puts and deletes of a draft: which puts their modes forbid, and where a value is kept.
 
-use super::draft::{Draft, TableIndex};
+use super::draft::Draft;
 use super::draft_pages::DraftPages;
 use super::flush::Edit;
+use super::table::TableIndex;
 use crate::error::{table_called, Conflict, Error, Result};
 use crate::ids::TableId;
 use crate::page::layout::record::REST;

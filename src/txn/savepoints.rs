@@ -6,24 +6,16 @@
 //! savepoint and drops what was made since, whatever state an error has left it in; only after a panic, nobody knows
 //! what else has happened.
 
-use super::draft::{Draft, TableIndex};
+use super::draft::Draft;
 use super::draft_pages::DraftPages;
-use super::snapshot_changes::SnapshotChanges;
-use super::table::TableState;
+use super::saved::Savepoint;
+use super::table::TableIndex;
 use crate::error::{Error, Result};
 
 /// If the trees have more private pages than this part of what memory is meant for, they are placed at a savepoint,
 /// because afterwards they cannot be placed before it is forgotten.
 const KEPT_PART: usize = 8;
 const NO_MEMORY: &str = "a savepoint";
-
-/// What a draft was like.
-pub(super) struct Savepoint {
-    tables: Vec<TableState>,
-    recent: TableIndex,
-    snapshots: SnapshotChanges,
-    changed: bool,
-}
 
 impl Draft {
     /// Returns how many savepoints there are. They are counted from 1.

@@ -2,9 +2,10 @@
 //! catalogue. A snapshot of what the draft is about to commit gets its roots only when they are known, so its record
 //! waits until then. And the draft knows which commits are recorded, for the fold that its commit may be.
 
-use super::draft::{Draft, TableIndex};
+use super::draft::Draft;
 use super::draft_pages::{get_ready_to_fold, know_snapshots, DraftPages};
 use super::flush::Edit;
+use super::table::TableIndex;
 use crate::catalogue::snapshot::{self, SnapshotRecord};
 use crate::error::{Conflict, Error, Result};
 use crate::ids::{CommitId, TableId};

@@ -7,6 +7,10 @@ use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::Root;
 
+/// The index of a table among those that a draft has opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableIndex(pub(super) usize);
+
 /// A tree that a draft changes.
 #[derive(Default)]
 pub struct DraftTree {

@@ -68,6 +68,12 @@ pub enum Bug {
     TakeOverKeep,
     /// A leaf whose interval has grown stays the page that it was (I-28).
     KeepWidened,
+    /// Private pages that a savepoint has are changed in place.
+    EditSaved,
+    /// Pages of the file that a savepoint has are taken again.
+    TakeSaved,
+    /// What was released since a savepoint counts as dead although the transaction went back to it.
+    KeepReleased,
     /// A transaction can be committed although one of its calls failed halfway.
     CommitFailed,
     /// A put panics.

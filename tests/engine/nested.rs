@@ -45,6 +45,8 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random) -> Resul
         (Ok(()), _) => Ok(()),
         // A savepoint stays when it was gone back to, which needs memory.
         (Err(Error::NoMemory(_)), Some((_, Error::NoMemory(_)))) => Err(Stop::Error(Error::NoMemory("again"))),
-        (Err(error), Some((what, failed))) => Err(Stop::Wrong(format!("{what:?} failed ({failed}), undoing it: {error}"))),
+        (Err(error), Some((what, failed))) => {
+            Err(Stop::Wrong(format!("{what:?} failed ({failed}), undoing it: {error}")))
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) enum Ended {
     /// kept until the work is done, so that closing the database waits for it.
     Write(Box<WriteHandle>, usize, Closing),
     /// A write transaction, in which another one was open that another thread is ending. That one has the object.
-    Lent,
+    Elsewhere,
     /// A read transaction; it has been released.
     Read,
 }
@@ -35,14 +35,14 @@ pub(crate) fn end(token: Token) -> Outcome<Ended> {
             Object::Write(write) => Ok(Ended::Write(write, writers, closing)),
             _ => Err(mixed_up()),
         },
-        Object::Lent(nested) => match end(*nested) {
+        Object::Nesting(nested) => match end(*nested) {
             Ok(Ended::Write(mut write, more, nested)) => {
                 drop(nested);
                 write.forget_nested();
                 // What is nested is open like a writer.
                 Ok(Ended::Write(write, writers + more + 1, closing))
             }
-            _ => Ok(Ended::Lent),
+            _ => Ok(Ended::Elsewhere),
         },
         Object::Read(read) => {
             // Nearly every reader is dropped where it lies. If buffers still point into its snapshot, that lives as

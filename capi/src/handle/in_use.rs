@@ -4,8 +4,8 @@ use crate::border::status::{Failure, Outcome, KV_READ_ONLY};
 use crate::border::types::{kv_cursor, kv_db, kv_diff, kv_txn, kv_writer};
 use crate::handle::about::of_parameter;
 use crate::handle::objects::{
-    CursorHandle, DbHandle, DiffHandle, DiffParent, Exclusive, Object, ReadHandle, Shared, Slot, WriteHandle, WriterHandle,
-    HANDLES,
+    CursorHandle, DbHandle, DiffHandle, DiffParent, Exclusive, Object, ReadHandle, Shared, Slot, WriteHandle,
+    WriterHandle, HANDLES,
 };
 use crate::handle::token::{Kind, Token};
 use kv_engine::Error;

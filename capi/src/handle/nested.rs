@@ -15,14 +15,18 @@ pub(crate) fn end_nested(mut write: Box<WriteHandle>, outer: Token, closing: &Cl
         match HANDLES.lock(outer, Kind::Write) {
             Ok(mut outside) => {
                 return match outside.object() {
-                    Object::Lent(nested) if HANDLES.find(*nested).is_some_and(|slot| std::ptr::eq(slot, closing.slot)) => {
+                    Object::Nesting(nested)
+                        if HANDLES
+                            .find(*nested)
+                            .is_some_and(|slot| std::ptr::eq(slot, closing.slot)) =>
+                    {
                         *outside.object() = Object::Write(write);
                         ended
                     }
                     _ => Err(outer_ended()),
                 }
             }
-            // A call on the outer transaction is finding out that it is lent.
+            // A call on the outer transaction is finding out that another one is nested in it.
             Err(Failure::Here(KV_BUSY, _)) => backoff.wait(),
             Err(_) => return Err(outer_ended()),
         }
@@ -33,7 +37,7 @@ pub(crate) fn end_nested(mut write: Box<WriteHandle>, outer: Token, closing: &Cl
 pub(super) fn nested_in(token: Token) -> Option<Token> {
     let mut outside = HANDLES.lock(token, Kind::Write).ok()?;
     match outside.object() {
-        Object::Lent(nested) => Some(*nested),
+        Object::Nesting(nested) => Some(*nested),
         _ => None,
     }
 }

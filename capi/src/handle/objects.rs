@@ -38,7 +38,7 @@ pub(crate) enum Object {
     Read(ReadHandle),
     Write(Box<WriteHandle>),
     /// A write transaction in which another one is open, which has the object.
-    Lent(Token),
+    Nesting(Token),
     Cursor(Box<CursorHandle>),
     Diff(Box<DiffHandle>),
     Writer(Box<WriterHandle>),
@@ -54,7 +54,7 @@ pub(super) fn mixed_up() -> Failure {
 
 /// Answers for a write transaction in which another one is open.
 #[cold]
-fn lent() -> Failure {
+fn nesting() -> Failure {
     Failure::here(
         KV_CHILD_OPEN,
         "a nested transaction is open in this one (kv_txn_nest); use that, or end it first",
@@ -94,7 +94,7 @@ impl Object {
     pub(crate) fn write(&mut self) -> Outcome<&mut WriteHandle> {
         match self {
             Object::Write(write) => Ok(write),
-            Object::Lent(_) => Err(lent()),
+            Object::Nesting(_) => Err(nesting()),
             _ => Err(mixed_up()),
         }
     }
@@ -236,7 +236,9 @@ impl WriteHandle {
 
     /// Ends the nested transaction that this is: commits or undoes it. This becomes the outer one.
     pub(super) fn end_nested(&mut self, commit: bool) -> Outcome {
-        let Some((_, begun)) = self.nested.pop() else { return Ok(()) };
+        let Some((_, begun)) = self.nested.pop() else {
+            return Ok(());
+        };
         self.go_back(|txn| txn.end_nested(begun, commit))
     }
 

@@ -15,6 +15,7 @@
 use crate::error::{Error, Result};
 use crate::ids::{PageRef, PrivatePage};
 use crate::page::{header, Ptr};
+use crate::util::seeded::{self, Bug};
 
 /// The bytes of a page.
 pub type PageBox = Box<[u8]>;
@@ -138,7 +139,7 @@ impl Arena {
 
     /// Returns whether the page is older than the newest savepoint.
     fn is_older(&self, page: PrivatePage) -> bool {
-        self.savepoints > 0 && self.life(page).made < self.savepoints
+        self.savepoints > 0 && self.life(page).made < self.savepoints && !seeded::on(Bug::EditSaved)
     }
 
     fn life(&self, page: PrivatePage) -> Life {
@@ -334,14 +335,15 @@ impl Arena {
         debug_assert!(!self.frozen, "nothing is pinned at a savepoint");
         let new = self.slots.len().saturating_sub(self.lives.len());
         Error::or_room(&mut self.lives, new, NO_MEMORY)?;
-        self.lives.resize(self.lives.len().max(self.slots.len()), Life::default());
+        self.lives
+            .resize(self.lives.len().max(self.slots.len()), Life::default());
         self.savepoints += 1;
         self.guarded = true;
         Ok(())
     }
 
-    /// Undoes what was done since savepoint `savepoint`, counted from 1: what was made is dropped, and what was replaced
-    /// is in use again. The savepoint is gone then, and so are later ones. The arena must not be frozen.
+    /// Undoes what was done since savepoint `savepoint`, counted from 1: what was made is dropped, and what was
+    /// replaced is in use again. The savepoint is gone then, and so are later ones. The arena must not be frozen.
     pub fn undo_since(&mut self, savepoint: u32) {
         debug_assert!(!self.frozen, "nothing is pinned when a transaction goes back");
         for slot in 0..self.lives.len().min(self.slots.len()) {

@@ -46,7 +46,9 @@ impl Savepoints {
         let many = self.begun.len() - own;
         match rng.below(8) {
             0..3 if self.begun.len() < MANY => {
-                let savepoint = txn.savepoint_create().unwrap_or_else(|fail| panic!("savepoint: {fail:?}"));
+                let savepoint = txn
+                    .savepoint_create()
+                    .unwrap_or_else(|fail| panic!("savepoint: {fail:?}"));
                 self.begun.push(Begun::Savepoint(savepoint, state.clone()));
                 "a savepoint"
             }
@@ -71,7 +73,11 @@ impl Savepoints {
                 let numbers: Vec<u64> = numbers.collect();
                 agree("release", txn.savepoint_release(numbers[0]), Ok(()));
                 for savepoint in numbers {
-                    agree("a savepoint that is gone", txn.savepoint_rollback(savepoint), Err(status::INVALID));
+                    agree(
+                        "a savepoint that is gone",
+                        txn.savepoint_rollback(savepoint),
+                        Err(status::INVALID),
+                    );
                 }
                 "savepoints are released"
             }
@@ -82,7 +88,11 @@ impl Savepoints {
                     Begun::Nested(..) => None,
                 });
                 if let Some(savepoint) = outside {
-                    agree("a savepoint from outside", txn.savepoint_rollback(savepoint), Err(status::INVALID));
+                    agree(
+                        "a savepoint from outside",
+                        txn.savepoint_rollback(savepoint),
+                        Err(status::INVALID),
+                    );
                 }
                 self.begun.push(Begun::Nested(state.clone(), std::mem::take(cursors)));
                 "a nested transaction begins"
