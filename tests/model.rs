@@ -1,6 +1,6 @@
-//! Random operations, savepoints and nested transactions against the model, through both doors with the same generator: whatever the library answers must
-//! be what a sorted map answers, in every transaction, in every state that a reader or a named snapshot holds, after
-//! every reopening.
+//! Random operations, savepoints and nested transactions against the model, through both doors with the same generator:
+//! whatever the library answers must be what a sorted map answers, in every transaction, in every state that a reader
+//! or a named snapshot holds, after every reopening.
 //!
 //! `KV_MODEL_OPS` is the number of operations over all tests (default 4,000,000), `KV_SEED` another sequence. A failure
 //! prints what is needed to see it again.

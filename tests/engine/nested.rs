@@ -4,8 +4,8 @@ use super::{any, Model, Stop};
 use kv::file::sim::Random;
 use kv::{Error, WriteTxn};
 
-/// Does some steps, and keeps or undoes them. If one fails, what they did is undone and the transaction goes on: to undo
-/// needs neither the disk nor memory.
+/// Does some steps, and keeps or undoes them. If one fails, what they did is undone and the transaction goes on: to
+/// undo needs neither the disk nor memory.
 pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random) -> Result<(), Stop> {
     let nests = random.one_in(2);
     let begun = match nests {
