@@ -1,9 +1,10 @@
 //! Ending transactions: one by its handle, or all of a database that is being closed.
 
+use crate::border::process;
 use crate::border::status::{Failure, Outcome, KV_BUSY};
 use crate::handle::backoff::Backoff;
 use crate::handle::children::{close_children, retire_children};
-use crate::handle::nested::in_use_below;
+use crate::handle::nested::is_nested_in_use;
 use crate::handle::objects::{mixed_up, Closing, Object, WriteHandle, HANDLES};
 use crate::handle::token::{Kind, Kinds, Token};
 use std::sync::PoisonError;
@@ -22,7 +23,7 @@ pub(crate) enum Ended {
 /// Takes a transaction out of use, children first. `KV_BUSY` if this thread is inside a callback of a call that uses
 /// it: waiting for that call would be waiting for itself.
 pub(crate) fn end(token: Token) -> Outcome<Ended> {
-    if in_use_below(token) {
+    if process::in_use_below(token.bits()) || HANDLES.is(token, Kind::Write) && is_nested_in_use(token) {
         return Err(Failure::here(
             KV_BUSY,
             "the call whose callback this is reads this transaction; end it after that call has returned",

@@ -33,25 +33,25 @@ pub(crate) fn end_nested(mut write: Box<WriteHandle>, outer: Token, closing: &Cl
     }
 }
 
-/// Returns the transaction nested in this one that is open, if there is one and nobody is using this one.
-pub(super) fn nested_in(token: Token) -> Option<Token> {
-    let mut outside = HANDLES.lock(token, Kind::Write).ok()?;
+/// Returns whether this thread is inside a callback of a call that uses a transaction nested in this one.
+pub(super) fn is_nested_in_use(token: Token) -> bool {
+    let mut next = nested_in(token);
+    while let Some(nested) = next {
+        if process::in_use_below(nested.bits()) {
+            return true;
+        }
+        next = nested_in(nested);
+    }
+    false
+}
+
+/// Returns the transaction that is nested in this one, if there is one and nobody is using this one.
+fn nested_in(token: Token) -> Option<Token> {
+    let mut outside = HANDLES.lock_uncontended(token, Kind::Write)?;
     match outside.object() {
         Object::Nesting(nested) => Some(*nested),
         _ => None,
     }
-}
-
-/// Returns whether this thread is inside a callback of a call that uses the transaction or one that is nested in it.
-pub(super) fn in_use_below(token: Token) -> bool {
-    let mut next = Some(token);
-    while let Some(token) = next {
-        if process::in_use_below(token.bits()) {
-            return true;
-        }
-        next = nested_in(token);
-    }
-    false
 }
 
 #[cold]

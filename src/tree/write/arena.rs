@@ -263,7 +263,16 @@ impl Arena {
     ///
     /// # Errors
     /// `NoMemory`; `Corrupt`: there is no such page.
+    #[inline(always)]
     pub fn own(&mut self, page: PrivatePage) -> Result<PrivatePage> {
+        match self.savepoints {
+            0 => Ok(page),
+            _ => self.own_copy(page),
+        }
+    }
+
+    #[inline(never)]
+    fn own_copy(&mut self, page: PrivatePage) -> Result<PrivatePage> {
         if !self.is_older(page) {
             return Ok(page);
         }
