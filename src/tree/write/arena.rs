@@ -469,3 +469,86 @@ impl Arena {
 pub(super) fn no_page() -> Error {
     Error::corrupt(None, "private page number without a page")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::sim::Random;
+    use std::collections::BTreeMap;
+
+    /// The pages that the trees of a transaction have, each with the byte of which it consists.
+    type Tree = BTreeMap<usize, u8>;
+
+    fn fill(mut page: PageBox, byte: u8) -> PageBox {
+        page.fill(byte);
+        page
+    }
+
+    fn assert_same(arena: &Arena, tree: &Tree) {
+        for (slot, byte) in tree {
+            let page = arena.get(PrivatePage::new(*slot as u32)).expect("a page of a tree");
+            assert!(page.iter().all(|b| b == byte), "slot {slot}");
+        }
+    }
+
+    #[test]
+    fn pages_of_savepoints_stay_until_they_are_forgotten() {
+        let mut random = Random::new(3);
+        let (mut arena, mut tree, mut saved) = (Arena::new(16), Tree::new(), Vec::<Tree>::new());
+        for step in 0..20_000 {
+            arena.prepare().expect("memory");
+            let byte = random.next_u64() as u8;
+            let at = random.below(tree.len().max(1) as u64) as usize;
+            let any = tree.keys().nth(at).copied();
+            match (random.below(40), any) {
+                (0..12, _) | (_, None) => {
+                    let page = arena.memory();
+                    tree.insert(arena.insert(fill(page, byte)).slot(), byte);
+                }
+                (12..24, Some(slot)) => {
+                    // The page is taken out and put back, into any slot.
+                    let page = arena.take(PrivatePage::new(slot as u32)).expect("a page");
+                    assert!(page.iter().all(|b| *b == tree[&slot]));
+                    tree.remove(&slot);
+                    tree.insert(arena.insert(fill(page, byte)).slot(), byte);
+                }
+                (24..32, Some(slot)) => {
+                    arena.free(PrivatePage::new(slot as u32));
+                    tree.remove(&slot);
+                }
+                (32..34, Some(slot)) => {
+                    let own = arena.own(PrivatePage::new(slot as u32)).expect("a page");
+                    assert!(arena.is_editable(own));
+                    let byte = tree.remove(&slot).expect("its byte");
+                    tree.insert(own.slot(), byte);
+                }
+                (34..37, _) if saved.len() < 6 => {
+                    arena.save().expect("memory");
+                    saved.push(tree.clone());
+                    let is_older = |slot: &usize| !arena.is_editable(PrivatePage::new(*slot as u32));
+                    assert!(tree.keys().all(is_older));
+                }
+                (37, _) if !saved.is_empty() => {
+                    let at = random.below(saved.len() as u64) as usize;
+                    arena.undo_since(at as u32 + 1);
+                    tree = saved.swap_remove(at);
+                    saved.truncate(at);
+                }
+                (38, _) if !saved.is_empty() => {
+                    let at = random.below(saved.len() as u64) as usize;
+                    arena.forget_savepoint(at as u32 + 1);
+                    saved.truncate(at);
+                }
+                _ => {}
+            }
+            assert_eq!(arena.in_use(), tree.len(), "step {step}");
+            assert_same(&arena, &tree);
+            if step % 7 == 0 {
+                saved.iter().for_each(|tree| assert_same(&arena, tree));
+            }
+            if saved.is_empty() {
+                assert_eq!(arena.len(), tree.len(), "step {step}: what nobody has is gone");
+            }
+        }
+    }
+}
