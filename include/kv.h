@@ -825,9 +825,9 @@ KV_API kv_status kv_savepoint_rollback(kv_txn *txn, uint64_t savepoint);
 /**
  * Forgets a savepoint and all later ones. What was written since stays written, and the memory that they took is free.
  *
- * @param savepoint  From kv_savepoint_create(). @return KV_OK; KV_INVALID, KV_READ_ONLY, KV_CHILD_OPEN as
- * kv_savepoint_rollback(); KV_TXN_FAILED (the transaction can
- *         only go back or be aborted); KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
+ * @param savepoint  From kv_savepoint_create().
+ * @return KV_OK; KV_INVALID, KV_READ_ONLY, KV_CHILD_OPEN as kv_savepoint_rollback(); KV_TXN_FAILED (the transaction
+ *         can only go back or be aborted); KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_savepoint_release(kv_txn *txn, uint64_t savepoint);
 

@@ -332,6 +332,27 @@ static void to_any_depth(void)
     OK(kv_close(db));
 }
 
+/* More than a stack has room for end together: by an abort, a commit that is refused, or the end of the database. */
+static void deeper_than_a_stack(void)
+{
+    int depth = quick() ? 20000 : 100000, way, i;
+    kv_db *db = in_memory();
+    for (way = 0; way < 3; way++) {
+        kv_txn *outermost = begin(db, KV_WRITE), *innermost = outermost;
+        put(outermost, "outer", "v");
+        for (i = 0; i < depth; i++) {
+            kv_txn *nested = NULL;
+            CHECK(kv_txn_nest(innermost, &nested) == KV_OK);
+            innermost = nested;
+        }
+        put(innermost, "inner", "v");
+        if (way == 0) kv_txn_abort(outermost);
+        else if (way == 1) IS(kv_txn_commit(outermost, NULL), KV_CHILD_OPEN);
+        else OK(kv_close(db));
+        IS(kv_get(innermost, KV_MAIN, S("inner"), NULL), KV_BAD_HANDLE);
+    }
+}
+
 /* Every other call on the outer transaction, or on its cursors, changes nothing while a nested one is open. */
 static void outer_is_out_of_use(void)
 {
@@ -442,7 +463,7 @@ static void ends_of_the_outer_one(void)
     OK(kv_close(db));
 }
 
-/* A value in parts keeps a nested transaction from being committed: what that wrote is undone, the outer one goes on. */
+/* A value in parts keeps a nested transaction from being committed: that is undone, and the outer one goes on. */
 static void writer_open_at_commit(void)
 {
     kv_db *db = fresh("writer.kv");
@@ -554,6 +575,7 @@ int main(void)
     cursors_stay();
     tables_notes_and_snapshots();
     to_any_depth();
+    deeper_than_a_stack();
     outer_is_out_of_use();
     ends_of_the_outer_one();
     writer_open_at_commit();
