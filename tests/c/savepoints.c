@@ -524,6 +524,74 @@ static void threads(void)
     OK(kv_close(db));
 }
 
+/* One thread nests and ends what it has nested, another one uses, ends or closes what is outside. */
+static kv_txn *volatile outermost;
+static volatile int rounds_left;
+
+/* What a call on a nested transaction answers while another thread ends an outer one, or looks for what is in it. */
+static int ends_elsewhere(kv_status status)
+{
+    return status == KV_OK || status == KV_BAD_HANDLE || status == KV_BUSY;
+}
+
+static void *nests(void *ignored)
+{
+    while (rounds_left > 0) {
+        kv_txn *txn = outermost, *nested = NULL, *inner = NULL;
+        kv_status status = kv_txn_nest(txn, &nested);
+        CHECK(ends_elsewhere(status) || status == KV_CHILD_OPEN);
+        if (status != KV_OK) continue;
+        status = kv_txn_nest(nested, &inner);
+        CHECK(ends_elsewhere(status));
+        if (status == KV_OK) {
+            CHECK(ends_elsewhere(kv_put(inner, KV_MAIN, S("k"), S("v"), 0)));
+            CHECK(ends_elsewhere(kv_txn_commit(inner, NULL)));
+        }
+        if (rounds_left % 2 == 0) {
+            kv_txn_abort(nested);
+        } else {
+            status = kv_txn_commit(nested, NULL); /* the inner one may have been ended by itself, by kv_close() */
+            CHECK(ends_elsewhere(status) || status == KV_CHILD_OPEN);
+        }
+    }
+    return ignored;
+}
+
+static void ends_race(void)
+{
+    kv_db *db = fresh("race.kv");
+    pthread_t thread;
+    kv_status status;
+    uint64_t n;
+    int i;
+    alarm(200);
+    rounds_left = quick() ? 200 : 3000;
+    outermost = begin(db, KV_WRITE);
+    CHECK(pthread_create(&thread, NULL, nests, NULL) == 0);
+    for (; rounds_left > 0; rounds_left--) {
+        for (i = 0; i < rounds_left % 50; i++) {
+            status = kv_count(outermost, KV_MAIN, NULL, &n);
+            CHECK(status == KV_OK || status == KV_CHILD_OPEN || status == KV_BUSY);
+        }
+        if (rounds_left % 7 == 0) {
+            OK(kv_close(db));
+            OK(kv_open("race.kv", NULL, &db));
+        } else if (rounds_left % 3 == 0) {
+            status = kv_txn_commit(outermost, NULL);
+            CHECK(status == KV_OK || status == KV_CHILD_OPEN);
+        } else {
+            kv_txn_abort(outermost);
+        }
+        /* Whoever ends it gives its write lock back: otherwise this would wait for ever. */
+        outermost = begin(db, KV_WRITE);
+    }
+    CHECK(pthread_join(thread, NULL) == 0);
+    alarm(0);
+    kv_txn_abort(outermost);
+    sound(db);
+    OK(kv_close(db));
+}
+
 /* ---- failures ------------------------------------------------------------------------------------------------ */
 
 /* Others do without what a full disk has ended: a nested transaction, or what was written since a savepoint. */
@@ -580,6 +648,7 @@ int main(void)
     ends_of_the_outer_one();
     writer_open_at_commit();
     threads();
+    ends_race();
     full_disk();
     DONE;
 }
