@@ -48,10 +48,11 @@
  *  1. Status. Functions return KV_OK (0) or a negative number. The numbers are of these kinds: expected (-1 to -19),
  *     usage errors (-20 to -39), errors of the environment (-40 to -59), errors of the contents of the file (-60 to
  *     -79), and bugs in the library (-90). kv_error_message() describes the last one on this thread. KV_NO_MEMORY
- *     (see 10) and KV_PANIC can come from nearly every function, whether or not its comment names them. Errors of the
- *     environment or the contents, and bugs, can leave a call on a write transaction half done. They spoil the
- *     transaction then: later calls return KV_TXN_FAILED, and it can only be aborted. Expected statuses and usage
- *     errors never spoil it.
+ *     (see 10) and KV_PANIC can come from nearly every function, whether or not its comment names them, and so can
+ *     KV_CHILD_OPEN from a call on a write transaction, or on a cursor or a difference of it, while another one is
+ *     nested in it (kv_txn_nest). Errors of the environment or the contents, and bugs, can leave a call on a write
+ *     transaction half done. They spoil the transaction then: later calls return KV_TXN_FAILED, and it can only be
+ *     aborted or go back to a savepoint (kv_savepoint_rollback). Expected statuses and usage errors never spoil it.
  *  2. Outputs are written last, and only if the function returns KV_OK. After a failure, an output that is a handle
  *     is NULL. The pointer to an output may be NULL only if the function says so; elsewhere, NULL returns KV_INVALID.
  *  3. Bytes go in as a pointer and a length, where (NULL, 0) is the empty string, and come out as a kv_slice, whose
@@ -825,9 +826,9 @@ KV_API kv_status kv_savepoint_rollback(kv_txn *txn, uint64_t savepoint);
 /**
  * Forgets a savepoint and all later ones. What was written since stays written, and the memory that they took is free.
  *
- * @param savepoint  From kv_savepoint_create(). @return KV_OK; KV_INVALID, KV_READ_ONLY, KV_CHILD_OPEN as
- * kv_savepoint_rollback(); KV_TXN_FAILED (the transaction can
- *         only go back or be aborted); KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
+ * @param savepoint  From kv_savepoint_create().
+ * @return KV_OK; KV_INVALID, KV_READ_ONLY, KV_CHILD_OPEN as kv_savepoint_rollback(); KV_TXN_FAILED (the transaction
+ *         can only go back or be aborted); KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_savepoint_release(kv_txn *txn, uint64_t savepoint);
 

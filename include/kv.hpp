@@ -1031,6 +1031,9 @@ struct transaction_options : kv_txn_options {
     transaction_options() noexcept : kv_txn_options(KV_TXN_OPTIONS_INIT) {}
 };
 
+/** The number of a savepoint, from kv::transaction::create_savepoint(). */
+enum class savepoint : std::uint64_t {};
+
 /**
  * A transaction, which is used like its main table. It is aborted when it is destroyed, unless it was committed.
  * kv::database::read() and write() begin one.
@@ -1065,6 +1068,43 @@ public:
         kv_txn_abort(txn_);
         txn_ = nullptr;
     }
+    /**
+     * Begins a transaction within this one, which writes. Its commit makes what it wrote part of this one, and its
+     * destruction undoes it. While it is open, calls on this one, its tables and its cursors throw KV_CHILD_OPEN.
+     */
+    [[nodiscard]] transaction nest()
+    {
+        kv_txn *nested = nullptr;
+        ok(kv_txn_nest(txn_, &nested));
+        return transaction(db_, nested);
+    }
+    /**
+     * Calls `work(transaction &)` in a nested transaction: what that wrote stays, or is undone if an exception leaves.
+     * It may commit or abort by itself.
+     */
+    template <class Work>
+    void nested(Work &&work)
+    {
+        transaction inside = nest();
+        std::forward<Work>(work)(inside);
+        if (inside.handle() != nullptr) {
+            inside.commit();
+        }
+    }
+    /** Makes a savepoint of the transaction as it is. Views that it returned are no longer valid. */
+    [[nodiscard]] savepoint create_savepoint()
+    {
+        std::uint64_t number = 0;
+        ok(kv_savepoint_create(txn_, &number));
+        return savepoint{number};
+    }
+    /**
+     * Undoes what was written since a savepoint, which stays; later ones are gone. Cursors stay at their keys, and a
+     * transaction that has failed since goes on.
+     */
+    void rollback_savepoint(savepoint to) { ok(kv_savepoint_rollback(txn_, static_cast<std::uint64_t>(to))); }
+    /** Forgets a savepoint and later ones. What was written since stays. */
+    void release_savepoint(savepoint which) { ok(kv_savepoint_release(txn_, static_cast<std::uint64_t>(which))); }
     /** Moves a read transaction to the newest commit. Views that it returned are no longer valid. */
     void refresh() { ok(kv_txn_refresh(txn_)); }
     /** Whether all tables are known to be the same as in another transaction, without reading an entry. */

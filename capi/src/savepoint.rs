@@ -56,9 +56,9 @@ pub unsafe extern "C" fn kv_savepoint_rollback(txn: *mut kv_txn, savepoint: u64)
 
 /// Forgets a savepoint and all later ones. What was written since stays written, and the memory that they took is free.
 ///
-/// @param savepoint  From kv_savepoint_create(). @return KV_OK; KV_INVALID, KV_READ_ONLY, KV_CHILD_OPEN as
-/// kv_savepoint_rollback(); KV_TXN_FAILED (the transaction can
-///         only go back or be aborted); KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
+/// @param savepoint  From kv_savepoint_create().
+/// @return KV_OK; KV_INVALID, KV_READ_ONLY, KV_CHILD_OPEN as kv_savepoint_rollback(); KV_TXN_FAILED (the transaction
+///         can only go back or be aborted); KV_BUSY, KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_savepoints
 #[no_mangle]
 pub unsafe extern "C" fn kv_savepoint_release(txn: *mut kv_txn, savepoint: u64) -> kv_status {

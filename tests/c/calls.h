@@ -29,7 +29,7 @@ struct situation_args {
     uint32_t kind, how, op, level, index, keep;
     int32_t stops; /* what the function answers that takes ranges */
     kv_slice snapshot;
-    uint64_t id, nth, hint;
+    uint64_t id, nth, hint, savepoint;
     int64_t ms, wait_ms;
     double percent;
     const kv_range *range;
@@ -166,6 +166,10 @@ CALL(kv_txn_commit_async) { return kv_txn_commit_async(a->txn, OUT(number)); }
 CALL(kv_txn_abort) { kv_txn_abort(a->txn); return NOTHING; }
 CALL(kv_txn_refresh) { return kv_txn_refresh(a->txn); }
 CALL(kv_txn_id) { return kv_txn_id(a->txn, OUT(number)); }
+CALL(kv_savepoint_create) { return kv_savepoint_create(a->txn, OUT(number)); }
+CALL(kv_savepoint_rollback) { return kv_savepoint_rollback(a->txn, a->savepoint); }
+CALL(kv_savepoint_release) { return kv_savepoint_release(a->txn, a->savepoint); }
+CALL(kv_txn_nest) { return kv_txn_nest(a->txn, OUT(got_txn)); }
 CALL(kv_wait_durable) { return kv_wait_durable(a->db, a->id, a->ms); }
 CALL(kv_wait_commit) { return kv_wait_commit(a->db, a->id, a->ms, OUT(number)); }
 
@@ -454,6 +458,7 @@ static const struct function FUNCTIONS[] = {
     F(kv_open), F(kv_close), F(kv_interrupt), F(kv_sync), F(kv_newest_commit), F(kv_db_get), F(kv_db_put),
     F(kv_db_delete),
     F(kv_txn_begin), F(kv_txn_commit), F(kv_txn_commit_async), F(kv_txn_abort), F(kv_txn_refresh), F(kv_txn_id),
+    F(kv_savepoint_create), F(kv_savepoint_rollback), F(kv_savepoint_release), F(kv_txn_nest),
     F(kv_wait_durable), F(kv_wait_commit),
     F(kv_table_open), F(kv_table_create), F(kv_table_rename), F(kv_table_clear), F(kv_table_drop), F(kv_table_name),
     F(kv_table_note), F(kv_table_set_note),

@@ -82,6 +82,7 @@ static void *work_on(void *ignored)
 {
     static char value[20000];
     kv_cursor *cursor;
+    kv_txn *nested;
     kv_diff *diff;
     kv_change change = KV_CHANGE_INIT;
     kv_diff_counts counts = KV_DIFF_COUNTS_INIT;
@@ -119,6 +120,10 @@ static void *work_on(void *ignored)
     CHECK(kv_get(large, KV_MAIN, S("new"), &found) == KV_OK);
     kv_cursor_close(cursor);
     CHECK(kv_diff_count(small, large, KV_MAIN, NULL, &counts) == KV_OK && counts.added > 1000);
+    CHECK(kv_savepoint_create(large, &n) == KV_OK);
+    CHECK(kv_txn_nest(large, &nested) == KV_OK && kv_put(nested, KV_MAIN, S("nested"), S("v"), 0) == KV_OK);
+    CHECK(kv_txn_commit(nested, NULL) == KV_OK && kv_savepoint_release(large, n) == KV_OK);
+    CHECK(kv_savepoint_create(large, &n) == KV_OK && kv_savepoint_rollback(large, n) == KV_OK);
     CHECK(kv_same(small, large, KV_NONE, &equal) == KV_OK && !equal);
     CHECK(kv_diff_open(small, large, KV_MAIN, NULL, &diff) == KV_OK);
     for (i = 0; kv_diff_next(diff, &change) == KV_OK; i++) continue;

@@ -299,6 +299,63 @@ static void transactions()
     CHECK(reader.get("b") == "3");
 }
 
+static void nested_transactions()
+{
+    kv::database db("nested.kv");
+    kv::transaction txn = db.write();
+    txn.put("a", "1");
+    kv::savepoint first = txn.create_savepoint();
+    txn.put("a", "2");
+    kv::cursor cursor = txn.open_cursor();
+    CHECK(cursor.first()->value == "2");
+    kv::savepoint second = txn.create_savepoint();
+    txn.put("b", "3");
+    txn.rollback_savepoint(second);
+    CHECK(!txn.contains("b") && txn.get("a") == "2");
+    txn.rollback_savepoint(first);
+    CHECK(txn.get("a") == "1" && cursor.get()->value == "1");
+    thrown(KV_INVALID, [&] { txn.rollback_savepoint(second); });
+    txn.rollback_savepoint(first);
+    txn.release_savepoint(first);
+    thrown(KV_INVALID, [&] { txn.release_savepoint(first); });
+
+    {
+        kv::transaction lost = txn.nest();
+        lost.put("a", "lost");
+        kv::error error = thrown(KV_CHILD_OPEN, [&] { txn.get("a"); });
+        CHECK(std::string(error.function()) == "kv_get" && std::strstr(error.what(), "nested.kv") != nullptr);
+        thrown(KV_CHILD_OPEN, [&] { cursor.next(); });
+        CHECK(lost.get("a") == "lost");
+    }
+    CHECK(txn.get("a") == "1");
+    kv::transaction kept = txn.nest();
+    kept.put("b", "kept");
+    kept.nested([](kv::transaction &inside) { inside.put("c", "kept"); });
+    kept.commit();
+    try {
+        txn.nested([](kv::transaction &inside) {
+            inside.put("a", "thrown away");
+            throw std::string("out");
+        });
+        CHECK(false);
+    } catch (const std::string &) {
+    }
+    txn.nested([](kv::transaction &inside) { inside.erase("c"), inside.abort(); });
+    CHECK(txn.get("a") == "1" && txn.get("b") == "kept" && txn.get("c") == "kept" && txn.count() == 3);
+    txn.commit();
+    CHECK(db.get("c") == "kept");
+    thrown(KV_READ_ONLY, [&] { (void)db.read().nest(); });
+    thrown(KV_READ_ONLY, [&] { (void)db.read().create_savepoint(); });
+
+    // A transaction that ends takes what is nested in it along.
+    txn = db.write();
+    kept = txn.nest();
+    kept.put("d", "4");
+    thrown(KV_CHILD_OPEN, [&] { txn.commit(); });
+    thrown(KV_BAD_HANDLE, [&] { kept.get("d"); });
+    CHECK(!db.try_get("d") && db.try_write());
+}
+
 static void ranges()
 {
     kv::database db = kv::database::in_memory();
@@ -804,6 +861,7 @@ int main()
     order_of_arguments();
     gone();
     transactions();
+    nested_transactions();
     ranges();
     cursors();
     differences();

@@ -95,8 +95,10 @@ static void every_writing_call(kv_txn *txn, kv_status expected)
     kv_range range = KV_RANGE_INIT;
     kv_batch batch = KV_BATCH_INIT;
     kv_writer *writer = (kv_writer *)&value;
+    kv_txn *nested = (kv_txn *)&value;
     kv_table table;
     kv_op op;
+    uint64_t number = 77;
     void *place;
 
     range.flags = KV_RANGE_FROM;
@@ -124,6 +126,11 @@ static void every_writing_call(kv_txn *txn, kv_status expected)
     IS(kv_delete_packed(txn, KV_MAIN, &batch, 0, NULL), expected);
     IS(kv_writer_open(txn, KV_MAIN, S("k"), 0, 0, &writer), expected);
     IS(kv_revert(txn, txn, KV_MAIN, NULL), expected);
+    IS(kv_savepoint_create(txn, &number), expected);
+    IS(kv_savepoint_rollback(txn, 1), expected);
+    IS(kv_savepoint_release(txn, 1), expected);
+    IS(kv_txn_nest(txn, &nested), expected);
+    CHECK(nested == NULL && number == 77);
     CHECK(writer == NULL && same(value, "untouched"));
 }
 

@@ -240,6 +240,25 @@ static void child_open(struct world *w)
     if (w->writing && w->parts == NULL) OK(kv_writer_open(w->txn, KV_MAIN, S("parts"), 0, 0, &w->parts));
 }
 
+/* Every call on the outer transaction, on its cursor and on a difference with it. */
+static void nested_open(struct world *w)
+{
+    if (w->writing && w->parts == NULL) OK(kv_txn_nest(w->txn, &w->a.got_txn));
+}
+
+/* Every call on a nested transaction. */
+static void nested(struct world *w)
+{
+    kv_txn *inside;
+    if (!w->writing || w->parts != NULL) return;
+    OK(kv_txn_nest(w->txn, &inside));
+    w->a.txn = inside;
+    OK(kv_cursor_open(inside, KV_MAIN, NULL, &w->a.cursor));
+    OK(kv_cursor_seek(w->a.cursor, S("key 00100"), KV_SEEK_EQ, NULL, NULL));
+    if (w->before != NULL) OK(kv_diff_open(w->before, inside, KV_MAIN, NULL, &w->a.diff));
+    if (starts(w->function->name, "kv_savepoint_")) OK(kv_savepoint_create(inside, &w->a.savepoint));
+}
+
 static void kept_by_buffer(struct world *w)
 {
     kv_slice value;
@@ -316,6 +335,8 @@ int main(void)
     RUN(usual, later_id, NULL);
     RUN(lazy, lazy_commit, NULL);
     RUN(usual, child_open, NULL);
+    RUN(usual, nested_open, NULL);
+    RUN(usual, nested, NULL);
     RUN(usual, kept_by_buffer, NULL);
     RUN(usual, write_kind, NULL);
     RUN(usual, write_kind_at_once, NULL);

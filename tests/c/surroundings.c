@@ -138,7 +138,7 @@ static void limits(void)
             only = " kv_diff_open ";
             run_wanted(&w.a);
             w.a.txn = writer;
-            only = " kv_writer_open ";
+            only = " kv_writer_open kv_txn_nest ";
             run_wanted(&w.a);
             kv_txn_abort(writer);
             w.a.txn = w.txn;
@@ -189,7 +189,7 @@ static void outgrown(void)
         w.a.key = "new";
         w.a.klen = 3;
         only = " kv_put kv_insert kv_replace kv_put_packed kv_write_batch kv_writer_write "
-               " kv_txn_commit kv_txn_commit_async ";
+               " kv_savepoint_create kv_txn_nest kv_txn_commit kv_txn_commit_async ";
         for (f = 0; f < N_FUNCTIONS; f++) {
             if (!wanted(FUNCTIONS[f].name)) continue;
             w.a.txn = txn_with_edits(w.db);

@@ -200,6 +200,7 @@ static inline void handles(struct world *w)
         }
     }
     OK(kv_txn_begin(w->db, w->writing ? KV_WRITE : KV_READ, &options, &w->txn));
+    if (w->writing && starts(w->function->name, "kv_savepoint_")) OK(kv_savepoint_create(w->txn, &w->a.savepoint));
     OK(kv_cursor_open(w->txn, KV_MAIN, NULL, &w->cursor));
     OK(kv_cursor_seek(w->cursor, S("key 00100"), KV_SEEK_EQ, NULL, NULL));
     w->parts = NULL;

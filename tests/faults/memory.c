@@ -14,6 +14,7 @@
 #include "steps.h"
 #include "steps_jobs.h"
 #include "steps_read.h"
+#include "steps_savepoints.h"
 #include "steps_snapshots.h"
 #include "steps_write.h"
 
@@ -50,6 +51,8 @@ static const struct {
     {"large", step_large},
     {"scattered", step_scattered},
     {"snapshots", step_snapshots},
+    {"savepoints", step_savepoints},
+    {"goes on", step_goes_on},
     {"reads", step_reads},
     {"differences", step_differences},
     {"many cursors", step_many_cursors},

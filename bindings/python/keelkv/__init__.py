@@ -80,7 +80,7 @@ from .figures import (
     TransactionStat,
 )
 from .iteration import Items, Keys, Values
-from .transaction import Table, Transaction
+from .transaction import Savepoint, Table, Transaction
 
 if TYPE_CHECKING:
     from . import aio, dbm, lmdb, shelve
@@ -95,7 +95,8 @@ __all__ = [
     "InDoubtError", "InputOutputError",
     "InvalidError", "Items", "Keys", "LimitError", "MismatchError", "NoFileError", "NoLocksError", "NoMemoryError",
     "NoSpaceError", "NoTableError", "NotADatabaseError", "NotFoundError", "OperatingSystemError", "OrderError",
-    "PanicError", "PoisonedError", "ReadOnlyError", "Reader", "Retention", "SalvageReport", "SnapshotStat", "Table", "TableStat",
+    "PanicError", "PoisonedError", "ReadOnlyError", "Reader", "Retention", "SalvageReport", "Savepoint", "SnapshotStat",
+    "Table", "TableStat",
     "TooBigError", "TooNewError", "TooOldError", "TooSmallError", "Transaction", "TransactionFailedError",
     "TransactionStat", "UnsupportedError", "UsageError", "Values", "Writer", "WrongBaseError", "WrongTypeError",
     "aio", "backend", "codec", "dbm", "library_version", "lmdb", "open", "salvage", "shelve",

@@ -18,7 +18,7 @@ from . import _jobs, figures
 from ._constants import CHANGE_ADDED, CHANGE_REMOVED, MAIN, TXN_NOWAIT, WRITE, RawRange
 from ._ctypes_bytes import as_bytes, as_range, copied, unsigned
 from ._errors import BadHandleError, NotFoundError, refuse_copy
-from ._jobs import BAD_HANDLE, BUSY, FORKED, NOTFOUND, OK, TOO_SMALL, Callback, failure
+from ._jobs import BAD_HANDLE, BUSY, CHILD_OPEN, FORKED, NOTFOUND, OK, TOO_SMALL, Callback, failure
 from ._library import (
     RANGE,
     Change,
@@ -264,6 +264,7 @@ class TxnCore:
         if not isinstance(db, DatabaseCore):
             raise TypeError(f"a transaction needs a database, and this is {type(db).__name__}")
         self._db = db
+        self._outer: Optional[TxnCore] = None
         self.writes = kind == WRITE
         self.changes = 0
         name, room = _slice(snapshot)
@@ -292,6 +293,21 @@ class TxnCore:
             self.abort()  # at once, as the traceback keeps this object
             raise
 
+    def nest(self) -> TxnCore:
+        """Begins a nested transaction. It keeps this one, which would be aborted if it were collected."""
+        nested = TxnCore.__new__(TxnCore)
+        nested._handle, nested._begun = None, Handle()
+        nested._db, nested._outer = self._db, self
+        nested.writes, nested.changes = True, 0
+        self.changes += 1
+        try:
+            self.answer(kv.kv_txn_nest(self.live(), C.byref(nested._begun)))
+            nested._handle = nested._begun.value
+        except BaseException:
+            nested.abort()  # at once, as the traceback keeps the object
+            raise
+        return nested
+
     def __del__(self) -> None:
         if getattr(self, "_begun", None):
             try:
@@ -303,6 +319,10 @@ class TxnCore:
         """The handle of the transaction; an exception if it has ended."""
         if self._handle is None:
             raise BadHandleError("the transaction has ended; begin another one")
+        if self._outer_ended():
+            raise BadHandleError(
+                "the transaction has ended with the one in which it was nested; begin another one"
+            )
         if self._db._handle is None:
             raise BadHandleError(
                 "the database of this transaction is closed; open it again with keelkv.open()"
@@ -314,16 +334,29 @@ class TxnCore:
         if status != OK:
             raise failure(status, self._db._path)
 
+    def _outer_ended(self) -> bool:
+        """Whether the transaction in which this one is nested has ended, and this one with it."""
+        outer = self._outer
+        while outer is not None and outer._handle is not None:
+            outer = outer._outer
+        return outer is not None
+
     @property
     def ended(self) -> bool:
-        return self._handle is None or self._db._handle is None
+        return self._handle is None or self._db._handle is None or self._outer_ended()
+
+    def _count_end(self) -> None:
+        """Has iterators notice the end, those of the outer transaction as well."""
+        self.changes += 1
+        if self._outer is not None:
+            self._outer.changes += 1
 
     def _take(self) -> int:
         """The handle, which nobody gets any more."""
         with self._db._lock:
             handle = self.live()
             self._handle = None
-            self.changes += 1
+            self._count_end()
         return handle
 
     def _finish(self, function: Any) -> int:
@@ -352,13 +385,13 @@ class TxnCore:
     def abort(self) -> None:
         with self._db._lock:
             self._handle = None
-            self.changes += 1
+            self._count_end()
         handle = self._begun.value
         if handle is None:
             return
         kv.kv_txn_abort(handle)
-        # In a callback of a call that uses the transaction, kv_txn_abort() does nothing.
-        if self._db._handle is not None and kv.kv_txn_id(handle, C.byref(C.c_uint64())) == OK:
+        # In a callback of a call that uses the transaction or one nested in it, kv_txn_abort() does nothing.
+        if self._db._handle is not None and kv.kv_txn_id(handle, C.byref(C.c_uint64())) in (OK, CHILD_OPEN):
             self._handle = handle
         else:
             self._begun.value = None
@@ -458,6 +491,20 @@ class TxnCore:
         self.changes += 1
         self.answer(kv.kv_revert(self.live(), source.live(), table, C.byref(changed)))
         return changed.value
+
+    def savepoint_create(self) -> int:
+        number = C.c_uint64()
+        self.changes += 1
+        self.answer(kv.kv_savepoint_create(self.live(), C.byref(number)))
+        return number.value
+
+    def savepoint_rollback(self, number: int) -> None:
+        self.changes += 1
+        self.answer(kv.kv_savepoint_rollback(self.live(), number))
+
+    def savepoint_release(self, number: int) -> None:
+        self.changes += 1
+        self.answer(kv.kv_savepoint_release(self.live(), number))
 
     def diff(self, before: TxnCore, table: int, *bounds: Any) -> Tuple[List[Tuple[Any, ...]], bool]:
         """The first changes of a range since another transaction, and whether there are no more."""

@@ -321,9 +321,12 @@ class TransactionCore(EntriesCore[K, V]):
     __slots__ = ()
 
     def __init__(
-        self, db: DatabaseCore[K, V], kind: int, flags: int = 0, durability: int = 0, wait_ms: int = -1,
-        write_memory: int = 0, snapshot: Optional[bytes] = None, commit: int = 0, time: int = 0,
+        self, db: Union[DatabaseCore[K, V], TxnCore], kind: int = 0, flags: int = 0, durability: int = 0,
+        wait_ms: int = -1, write_memory: int = 0, snapshot: Optional[bytes] = None, commit: int = 0, time: int = 0,
     ) -> None:
+        if isinstance(db, TxnCore):  # a nested one, which has begun
+            super().__init__(db, MAIN, db._db._parts)
+            return
         txn = TxnCore(db, kind, flags, durability, wait_ms, write_memory, snapshot, commit, time)
         super().__init__(txn, MAIN, db._parts)
 

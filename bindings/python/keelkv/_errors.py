@@ -162,14 +162,18 @@ class ReadOnlyError(UsageError):
 
 
 class ChildOpenError(UsageError):
-    """A value that is written in parts was unfinished when its transaction was committed."""
+    """A transaction was used while one nested in it is open, which changes nothing.
+
+    Or a transaction was committed while a nested one, or a value that is written in parts, was unfinished; it was
+    aborted then.
+    """
 
     status = -23
     name = "KV_CHILD_OPEN"
 
 
 class TransactionFailedError(UsageError):
-    """An earlier failure spoiled this transaction, which can only be aborted."""
+    """An earlier failure spoiled this transaction, which can only be aborted or go back to a savepoint."""
 
     status = -24
     name = "KV_TXN_FAILED"
@@ -337,7 +341,8 @@ def from_status(
     kind = BY_STATUS.get(status, Error)
     message = in_python(message)
     if kind is ChildOpenError:
-        message = message.replace("; end each writer first", "; use `with t.writer(key) as w:`")
+        message = message.replace(
+            "; end each of them first", "; use `with t.writer(key) as w:` and `with t.nested() as n:`")
     error: Error
     if issubclass(kind, OperatingSystemError):
         error = kind(message, errno or None, path)

@@ -24,7 +24,7 @@ from ._library import (
     sized,
 )
 
-OK, NOTFOUND, BUSY, TOO_SMALL, BAD_HANDLE, FORKED, CORRUPT = 0, -1, -5, -7, -21, -28, -60
+OK, NOTFOUND, BUSY, TOO_SMALL, BAD_HANDLE, CHILD_OPEN, FORKED, CORRUPT = 0, -1, -5, -7, -21, -23, -28, -60
 
 Callback = Optional[Callable[..., object]]
 

@@ -46,6 +46,7 @@ NAMES: Dict[str, str] = {
     "kv_table_clear": "clear()",
     "kv_table_create": "create=True",
     "kv_txn_begin": "read() or write()",
+    "kv_txn_nest": "nested()",
     "kv_txn_refresh": "refresh()",
     "kv_writer_open": "writer()",
     # handles

@@ -214,7 +214,10 @@ class AsyncTransaction(Generic[K, V]):
         await asyncio.shield(ended)
 
     async def run(self, function: Callable[[Transaction[K, V]], R]) -> R:
-        """Calls a function with the transaction, on its thread. The transaction must not be used elsewhere."""
+        """Calls a function with the transaction, on its thread. The transaction must not be used elsewhere.
+
+        This is how to use savepoints and nested transactions, which begin and end in the function.
+        """
         if self._transaction is None:
             raise RuntimeError("the transaction was not begun; use `async with db.write() as t`")
         result = await _on(self._owner._writer, function, self._transaction)

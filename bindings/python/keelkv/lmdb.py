@@ -1,10 +1,11 @@
 """A front with the commonest calls of py-lmdb: ``import keelkv.lmdb as lmdb``.
 
 Files are those of libkv, not of LMDB. What differs: there is no size to choose, so `map_size` is ignored; there is no
-limit of named databases, and their names are no keys of the main one; several values of a key (`dupsort`) and nested
-transactions are refused with `IncompatibleError`; a memoryview (``buffers=True``) stays valid after its transaction. A
-cursor whose search failed, or whose entry was deleted by another call, may step from and delete at another place than
-that of LMDB, which depends on its pages; search again before you go on.
+limit of named databases, and their names are no keys of the main one; several values of a key (`dupsort`) are refused
+with `IncompatibleError`; a transaction is not committed while one nested in it (`parent`) is open; a memoryview
+(``buffers=True``) stays valid after its transaction. A cursor whose search failed, or whose entry was deleted by
+another call, may step from and delete at another place than that of LMDB, which depends on its pages; search again
+before you go on.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ from ._lmdb_errors import (
 from .database import Database
 from .stream import Path
 from .transaction import Table
+from .transaction import Transaction as _Transaction
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -249,12 +251,18 @@ class Transaction:
         write: bool = False, buffers: bool = False,
     ) -> None:
         if parent is not None:
-            raise IncompatibleError("libkv has no nested transactions; use the parent itself")
+            if not write:
+                raise BadTxnError("a nested transaction writes; begin it with write=True")
+            parent._changes += 1
         self.env = env
         self._buffers = buffers
-        self._changes = 0  # counts writes, so that cursors notice them
+        self._changes: int = 0  # counts writes, so that cursors notice them
+        self._txn: _Transaction[Any, Any]
         with TRANSLATING:
-            self._txn = env._database.write() if write else env._database.read()
+            if parent is not None:
+                self._txn = parent._txn.nested()
+            else:
+                self._txn = env._database.write() if write else env._database.read()
         self._tables: Dict[int, Table[Any, Any]] = {}
         self._table = self._of(db)
 

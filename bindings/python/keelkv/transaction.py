@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from operator import index
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import (
     Any,
     Callable,
@@ -23,7 +23,7 @@ from typing import (
 )
 
 from . import _ending
-from ._backend import CursorCore, EntriesCore, TransactionCore, WriterCore
+from ._backend import CursorCore, EntriesCore, TransactionCore, TxnCore, WriterCore
 from ._constants import (
     EVERYTHING,
     FAULT,
@@ -44,7 +44,7 @@ from ._constants import (
     WRITE,
     RawRange,
 )
-from ._errors import ExistsError, NoTableError, refuse_copy
+from ._errors import ExistsError, InvalidError, NoTableError, refuse_copy
 from ._names import in_python
 from .changes import Change, ChangeCounts, changes
 from .codec import Codec, CodecLike, raw
@@ -329,11 +329,52 @@ def _given_bytes(thing: Any, what: str, kinds: str) -> bytes:
         raise TypeError(f"a {what} is {kinds}, and this one is {type(thing).__name__}{advice}") from None
 
 
+class Savepoint:
+    """A point to which a write transaction can go back.
+
+    Made by `Transaction.savepoint`. As a context manager, it goes back if the block raises an exception, and is
+    forgotten at the end of the block.
+    """
+
+    __slots__ = ("_txn", "_number")
+
+    def __init__(self, txn: TxnCore) -> None:
+        self._txn = txn
+        self._number = txn.savepoint_create()
+
+    def rollback(self) -> None:
+        """Undoes what was written since. The savepoint stays, and later ones are gone.
+
+        A transaction that has failed since, on a full disk for instance, goes on. Iterators go on behind their keys.
+        """
+        self._txn.savepoint_rollback(self._number)
+
+    def release(self) -> None:
+        """Forgets the savepoint and later ones. What was written since stays."""
+        self._txn.savepoint_release(self._number)
+
+    def __enter__(self) -> Savepoint:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        """Goes back after an exception, and forgets the savepoint."""
+        if self._txn.ended:
+            return
+        try:
+            if kind is not None:
+                self.rollback()
+            self.release()
+        except InvalidError:
+            pass  # the program has released it, or gone back to an earlier one
+
+
 class Transaction(TransactionCore[K, V], Table[K, V]):
     """A transaction, and the main table as it sees it.
 
-    Made by `Database.read` and `Database.write`. As a context manager, one that writes commits at the end of the block,
-    or aborts if the block raises an exception.
+    Made by `Database.read`, `Database.write` and `nested`. As a context manager, one that writes commits at the end of
+    the block, or aborts if the block raises an exception.
     """
 
     __slots__ = ()
@@ -370,6 +411,22 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
     def abort(self) -> None:
         """Ends the transaction and undoes what it wrote. One that has ended already is left alone."""
         self._txn.abort()
+
+    def nested(self) -> Transaction[K, V]:
+        """Begins a transaction within this one, which writes: ``with t.nested() as n: n[key] = value``.
+
+        Its commit, at the end of the block, makes what it wrote part of this one. An exception undoes that, and this
+        one goes on. While it is open, `ChildOpenError` is raised for every use of this one, its tables and its cursors,
+        except that `abort` ends both.
+        """
+        return Transaction(self._txn.nest())
+
+    def savepoint(self) -> Savepoint:
+        """Makes a savepoint, to go back to: ``with t.savepoint(): t[key] = value`` undoes the block if it raises.
+
+        Unlike within `nested`, this transaction is used on.
+        """
+        return Savepoint(self._txn)
 
     def refresh(self) -> None:
         """Moves a read transaction to the newest commit. Its iterators go on behind the keys where they are."""

@@ -4,7 +4,8 @@
  */
 #include "keelkv.h"
 
-/* (db, kind, flags, durability, wait_ms, write_memory, snapshot, commit, time): as TxnCore, which is made here. */
+/* (db, kind, flags, durability, wait_ms, write_memory, snapshot, commit, time): as TxnCore, which is made here.
+ * (txn): a nested one, which has begun. */
 static int transaction_init(Entries *self, PyObject *args, PyObject *Py_UNUSED(kwds))
 {
     Database *db;
@@ -14,7 +15,9 @@ static int transaction_init(Entries *self, PyObject *args, PyObject *Py_UNUSED(k
         PyErr_SetString(PyExc_RuntimeError, "this transaction was begun already; begin another one");
         return -1;
     }
-    if ((txn = PyObject_Call((PyObject *)keelkv_txn_type, args, NULL)) == NULL)
+    if (PyTuple_Size(args) == 1 && PyObject_TypeCheck(PyTuple_GetItem(args, 0), keelkv_txn_type))
+        txn = Py_NewRef(PyTuple_GetItem(args, 0));
+    else if ((txn = PyObject_Call((PyObject *)keelkv_txn_type, args, NULL)) == NULL)
         return -1;
     db = ((Txn *)txn)->db;
     self->txn = (Txn *)txn;

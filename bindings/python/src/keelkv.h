@@ -44,6 +44,7 @@ typedef struct Txn {
     PyObject_HEAD
     kv_txn *handle;
     Database *db;
+    struct Txn *outer; /* in which it is nested, or NULL */
     int write;
     uint64_t changes; /* counts writes, so that iterators notice them */
 } Txn;
@@ -157,6 +158,13 @@ PyObject *keelkv_txn_stat_snapshot(Txn *self, PyObject *args);
 PyObject *keelkv_txn_revert(Txn *self, PyObject *args);
 PyObject *keelkv_txn_set_history(Txn *self, PyObject *numbers);
 PyObject *keelkv_txn_history(Txn *self, PyObject *ignored);
+
+/* ---- savepoints.c: methods of a transaction ---- */
+
+PyObject *keelkv_txn_savepoint_create(Txn *self, PyObject *ignored);
+PyObject *keelkv_txn_savepoint_rollback(Txn *self, PyObject *number);
+PyObject *keelkv_txn_savepoint_release(Txn *self, PyObject *number);
+PyObject *keelkv_txn_nest(Txn *self, PyObject *ignored);
 
 /* ---- the objects ---- */
 

@@ -10,17 +10,29 @@ static int txn_traverse(Txn *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->db);
+    Py_VISIT(self->outer);
     return 0;
 }
 
-static void abort_handle(Txn *self)
+/* Takes the handle, which nobody gets any more. Iterators will notice, those of the outer transaction as well. */
+static kv_txn *take_handle(Txn *self)
 {
     kv_txn *handle = self->handle;
 
     self->handle = NULL;
-    if (handle == NULL)
-        return;
     self->changes++;
+    if (self->outer != NULL)
+        self->outer->changes++;
+    return handle;
+}
+
+static void abort_handle(Txn *self)
+{
+    kv_txn *handle;
+
+    if (self->handle == NULL)
+        return;
+    handle = take_handle(self);
     Py_BEGIN_ALLOW_THREADS
     kv_txn_abort(handle);
     Py_END_ALLOW_THREADS
@@ -30,6 +42,7 @@ static int txn_clear(Txn *self)
 {
     abort_handle(self);
     Py_CLEAR(self->db);
+    Py_CLEAR(self->outer);
     return 0;
 }
 
@@ -40,10 +53,23 @@ static void txn_dealloc(Txn *self)
     keelkv_free((PyObject *)self);
 }
 
+/* Whether the transaction in which this one is nested has ended, and this one with it. */
+static int outer_ended(const Txn *self)
+{
+    const Txn *outer;
+
+    for (outer = self->outer; outer != NULL; outer = outer->outer)
+        if (outer->handle == NULL)
+            return 1;
+    return 0;
+}
+
 kv_txn *keelkv_txn_handle(Txn *self)
 {
     if (self->handle == NULL)
         keelkv_raise_closed("the transaction has ended; begin another one");
+    else if (outer_ended(self))
+        keelkv_raise_closed("the transaction has ended with the one in which it was nested; begin another one");
     else if (self->db == NULL || self->db->handle == NULL)
         keelkv_raise_closed("the database of this transaction is closed; open it again with keelkv.open()");
     else
@@ -128,8 +154,7 @@ PyObject *keelkv_txn_finish(Txn *self, int durable)
 
     if (handle == NULL)
         return NULL;
-    self->handle = NULL;
-    self->changes++;
+    take_handle(self);
     Py_BEGIN_ALLOW_THREADS
     status = durable ? kv_txn_commit(handle, &id) : kv_txn_commit_async(handle, &id);
     Py_END_ALLOW_THREADS
@@ -152,11 +177,15 @@ PyObject *keelkv_txn_abort(Txn *self)
 {
     kv_txn *handle = self->handle;
     uint64_t id;
+    kv_status status;
 
     abort_handle(self);
-    /* In a callback of a call that uses the transaction, kv_txn_abort() does nothing. */
-    if (handle != NULL && self->db->handle != NULL && kv_txn_id(handle, &id) == KV_OK)
-        self->handle = handle;
+    /* In a callback of a call that uses the transaction or one nested in it, kv_txn_abort() does nothing. */
+    if (handle != NULL && self->db->handle != NULL) {
+        status = kv_txn_id(handle, &id);
+        if (status == KV_OK || status == KV_CHILD_OPEN)
+            self->handle = handle;
+    }
     Py_RETURN_NONE;
 }
 
@@ -353,7 +382,7 @@ static PyObject *txn_backup_stream(Txn *self, PyObject *const *args, Py_ssize_t 
 
 static PyObject *txn_ended(Txn *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(self->handle == NULL || self->db->handle == NULL);
+    return PyBool_FromLong(self->handle == NULL || self->db->handle == NULL || outer_ended(self));
 }
 
 static PyObject *txn_writes(Txn *self, void *Py_UNUSED(closure))
@@ -384,6 +413,10 @@ static PyMethodDef txn_methods[] = {
     {"snapshot_release", (PyCFunction)keelkv_txn_snapshot_release, METH_VARARGS, NULL},
     {"snapshot_ranges", (PyCFunction)(void (*)(void))keelkv_txn_snapshot_ranges, METH_FASTCALL, NULL},
     {"revert", (PyCFunction)keelkv_txn_revert, METH_VARARGS, NULL},
+    {"savepoint_create", (PyCFunction)keelkv_txn_savepoint_create, METH_NOARGS, NULL},
+    {"savepoint_rollback", (PyCFunction)keelkv_txn_savepoint_rollback, METH_O, NULL},
+    {"savepoint_release", (PyCFunction)keelkv_txn_savepoint_release, METH_O, NULL},
+    {"nest", (PyCFunction)keelkv_txn_nest, METH_NOARGS, NULL},
     {"diff", (PyCFunction)(void (*)(void))keelkv_txn_diff, METH_FASTCALL, NULL},
     {"diff_count", (PyCFunction)(void (*)(void))keelkv_txn_diff_count, METH_FASTCALL, NULL},
     {"same", (PyCFunction)keelkv_txn_same, METH_VARARGS, NULL},

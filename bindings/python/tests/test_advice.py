@@ -65,7 +65,9 @@ class Advice(Case):
                 form = f"^a Database has no {name}, which is of a transaction: `with db.read.. as s: s.{name}`, or "
                 self.refused(AttributeError, form, getattr, db, name)
             self.refused(AttributeError, "^'Database' object has no attribute 'nope'$", getattr, db, "nope")
-            with self.assertRaisesRegex(keelkv.ChildOpenError, r"aborted; use `with t.writer\(key\) as w:`$"):
+            with self.assertRaisesRegex(
+                keelkv.ChildOpenError, r"aborted; use `with t.writer\(key\) as w:` and `with t.nested\(\) as n:`$"
+            ):
                 with db.write() as t:
                     writer = t.writer(b"a")
                     writer.write(b"part")

@@ -33,6 +33,19 @@ class Aio(Case):
                         raise ZeroDivisionError
                 with db.read() as s:
                     self.assertEqual(dict(s), {b"a": b"1", b"b": b"2"})
+
+                def half(t):
+                    with t.nested() as n:
+                        n[b"c"] = b"3"
+                    with t.savepoint():
+                        del t[b"a"]
+                        raise ZeroDivisionError
+
+                async with db.write() as t:
+                    with self.assertRaises(ZeroDivisionError):
+                        await t.run(half)
+                    self.assertEqual([await t.get(key) for key in (b"a", b"c")], [b"1", b"3"])
+                    await t.delete(b"c")
                 await db.put(b"d", b"4")
                 self.assertEqual(await db.get(b"d"), b"4")
                 await db.sync()

@@ -50,7 +50,7 @@ class Header(unittest.TestCase):
         mine.update({f"VERIFY_{name.upper()}": value for name, value in _constants.VERIFY.items()})
         mine.update({f"FAULT_{name.upper()}": value for name, value in _constants.FAULT.items()})
         mine.update({name: getattr(_jobs, name) for name in (
-            "OK", "NOTFOUND", "BUSY", "TOO_SMALL", "BAD_HANDLE", "FORKED", "CORRUPT", "NONE")})
+            "OK", "NOTFOUND", "BUSY", "TOO_SMALL", "BAD_HANDLE", "CHILD_OPEN", "FORKED", "CORRUPT", "NONE")})
         self.assertGreater(len(mine), 40)
         for name in mine.keys() - own:
             self.assertEqual(mine[name], theirs.get(name), name)

@@ -249,7 +249,7 @@ class Lmdb(Case):
                 with self.assertRaises(keelkv.lmdb.IncompatibleError):
                     env.open_db(b"x", **wrong)
             with env.begin(write=True) as txn:
-                with self.assertRaises(keelkv.lmdb.IncompatibleError):
+                with self.assertRaises(keelkv.lmdb.BadTxnError):
                     env.begin(parent=txn)
                 with self.assertRaises(keelkv.lmdb.BadValsizeError):
                     txn.put(b"k" * (3 << 20), b"")

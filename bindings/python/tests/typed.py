@@ -37,6 +37,11 @@ with plain.write(timeout=1) as t:
     with t.writer(b"long") as w:
         written: int = w.write(b"part")
     t["a"] = b"1"  # type: ignore[index]
+    with t.nested() as n:
+        assert_type(n, keelkv.Transaction[bytes, bytes])
+    with t.savepoint() as point:
+        assert_type(point, keelkv.Savepoint)
+        point.rollback()
     t[b"a"] = 5  # type: ignore[assignment]
     s.put("a", b"")  # type: ignore[arg-type]
     figures: keelkv.TableStat = t.stat_table(1)

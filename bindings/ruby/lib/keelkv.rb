@@ -28,6 +28,7 @@ require_relative "keelkv/table"
 require_relative "keelkv/named"
 require_relative "keelkv/differences"
 require_relative "keelkv/snapshot"
+require_relative "keelkv/savepoint"
 require_relative "keelkv/transaction"
 require_relative "keelkv/database"
 

@@ -36,15 +36,10 @@ pub(crate) fn end(token: Token) -> Outcome<Ended> {
             Object::Write(write) => Ok(Ended::Write(write, writers, closing)),
             _ => Err(mixed_up()),
         },
-        Object::Nesting(nested) => match end(*nested) {
-            Ok(Ended::Write(mut write, more, nested)) => {
-                drop(nested);
-                write.forget_nested();
-                // What is nested is open like a writer.
-                Ok(Ended::Write(write, writers + more + 1, closing))
-            }
-            _ => Ok(Ended::Elsewhere),
-        },
+        Object::Nesting(nested) => {
+            let nested = *nested;
+            end_nesting(nested, writers, closing)
+        }
         Object::Read(read) => {
             // Nearly every reader is dropped where it lies. If buffers still point into its snapshot, that lives as
             // long as the last of them.
@@ -57,6 +52,28 @@ pub(crate) fn end(token: Token) -> Outcome<Ended> {
             Ok(Ended::Read)
         }
         _ => Err(mixed_up()),
+    }
+}
+
+/// Takes the transactions out of use that are nested in the one whose slot is closing: `nested`, the one in that, and
+/// so on. They may be more than a stack has room for, so this is a loop.
+fn end_nesting(nested: Token, mut unfinished: usize, closing: Closing) -> Outcome<Ended> {
+    let (mut next, mut depth) = (nested, 0);
+    loop {
+        let Ok(mut inner) = HANDLES.close(next, Kinds::of(&[Kind::Write])) else {
+            return Ok(Ended::Elsewhere);
+        };
+        depth += 1;
+        // What is nested is open like a writer.
+        unfinished += close_children(inner.slot) + 1;
+        match std::mem::take(inner.object()) {
+            Object::Write(mut write) => {
+                (0..depth).for_each(|_| write.forget_nested());
+                return Ok(Ended::Write(write, unfinished, closing));
+            }
+            Object::Nesting(deeper) => next = deeper,
+            _ => return Err(mixed_up()),
+        }
     }
 }
 

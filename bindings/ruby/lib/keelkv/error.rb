@@ -115,7 +115,8 @@ module KV
     const_set(name, Class.new(kind) { include Error })
   end.freeze
 
-  # Raised in a block of Database#transaction, it undoes what the block wrote and goes no further.
+  # Raised in a block of Database#transaction, Transaction#nested or Transaction#savepoint, it undoes what the block
+  # wrote and goes no further.
   class Rollback < StandardError
   end
 end

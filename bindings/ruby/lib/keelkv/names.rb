@@ -37,6 +37,7 @@ module KV
       "kv_table_clear" => "clear",
       "kv_table_create" => "create_table",
       "kv_txn_begin" => "snapshot or transaction",
+      "kv_txn_nest" => "nested",
       "kv_txn_refresh" => "refresh",
       "kv_writer_open" => "write_value",
       # handles
