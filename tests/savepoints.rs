@@ -118,6 +118,42 @@ fn what_a_full_disk_ends_is_undone_and_the_outer_transaction_is_committed() {
     check(&db);
 }
 
+/// A put that was undone has added nothing: on a full disk, what is left is for those who only delete.
+#[test]
+fn an_addition_that_was_undone_is_none_on_a_full_disk() {
+    for goes_back in [true, false] {
+        let disk = Arc::new(SmallDisk::new(1, 4000));
+        let db = Db::open_storage(disk, &Options::default()).expect("open");
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        (0..400).for_each(|n| put(&mut txn, n, &[7; 1000]));
+        txn.snapshot_create(b"all", &kv::SnapshotOptions::default())
+            .expect("snapshot");
+        txn.commit().expect("commit");
+        // Until nothing more has room.
+        for n in 1000.. {
+            let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+            let more = txn.put(MAIN, &u64::to_be_bytes(n), &[7; 1000], PutMode::Set);
+            if more.and_then(|()| txn.commit().map(drop)).is_err() {
+                break;
+            }
+        }
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        let savepoint = txn.savepoint_create().expect("savepoint");
+        txn.put(MAIN, b"more", b"little", PutMode::Set)
+            .expect("it waits for the commit");
+        if goes_back {
+            txn.savepoint_rollback(savepoint).expect("rollback");
+        }
+        // The leaves of these must be written anew, and the snapshot keeps them as they were.
+        let deleted = (0..400)
+            .step_by(13)
+            .try_for_each(|n| txn.delete(MAIN, &u64::to_be_bytes(n)).map(drop));
+        let committed = deleted.and_then(|()| txn.commit());
+        assert_eq!(committed.is_ok(), goes_back, "{committed:?}");
+        check(&db);
+    }
+}
+
 /// Pages that were placed in the file before a savepoint are not written over, and those that were placed since are
 /// taken again once they are undone.
 #[test]
@@ -151,10 +187,9 @@ fn a_transaction_larger_than_memory_goes_back() {
     check(&db);
 }
 
-/// To undo a few edits takes as long whatever the transaction has written before: it looks at no page that was not
-/// written since.
+/// An edit behind a savepoint copies the pages on its path and no others, whatever the transaction has written before.
 #[test]
-fn what_is_undone_is_what_was_made_since() {
+fn an_edit_behind_a_savepoint_copies_few_pages() {
     let db = in_memory();
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for n in 0..20_000 {
@@ -205,6 +240,36 @@ fn a_cursor_finds_its_place_in_what_was_gone_back_to() {
     txn.savepoint_rollback(savepoint).expect("rollback");
     assert!(cursor.next(&mut txn).expect("next"));
     assert_eq!(cursor.key(), 52_u64.to_be_bytes());
+}
+
+#[test]
+fn a_transaction_with_a_forgotten_nested_one_is_not_committed() {
+    let db = in_memory();
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let mut nested = txn.nest().expect("nest");
+    put(&mut nested, 1, b"neither committed nor undone");
+    std::mem::forget(nested);
+    assert!(matches!(txn.commit(), Err(Error::Invalid(_))));
+    assert_eq!(
+        db.begin_read()
+            .expect("read")
+            .get(MAIN, &1_u64.to_be_bytes())
+            .expect("get"),
+        None
+    );
+}
+
+#[test]
+fn readers_of_undone_snapshots_are_let_go() {
+    let db = in_memory();
+    let old = db.begin_read().expect("read");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for _ in 0..10_000 {
+        let mut nested = txn.nest().expect("nest");
+        let options = kv::SnapshotOptions::default();
+        nested.snapshot_create_of(b"name", &old, &options).expect("snapshot");
+    }
+    txn.commit().expect("commit");
 }
 
 #[test]

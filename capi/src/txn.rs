@@ -354,7 +354,6 @@ unsafe fn commit(
                 drop(closing);
                 id
             }
-            Ended::Elsewhere => return Err(child_open()),
             // A reader whose database was closed: its bytes are released, but there is nothing to answer.
             Ended::Read => {
                 return Err(Failure::Engine(Error::BadHandle(
@@ -388,7 +387,7 @@ pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
                     Ok(())
                 }
             },
-            Ended::Elsewhere | Ended::Read => Ok(()),
+            Ended::Read => Ok(()),
         });
     }
 }

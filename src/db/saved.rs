@@ -27,8 +27,13 @@ impl Savepoint {
 
 /// A savepoint on the list of a transaction.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Listed {
+pub(super) struct ListedSavepoint {
     pub savepoint: Savepoint,
     /// Whether it is the beginning of a nested transaction, which alone may end it.
     pub nested: bool,
+    /// How many readers of recorded commits the transaction held.
+    pub held: usize,
+    /// Whether the commit gave back what dropped snapshots have left, and whether nothing changed but where things lie.
+    pub folds: bool,
+    pub same: bool,
 }

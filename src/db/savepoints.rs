@@ -1,6 +1,6 @@
 //! Savepoints of a write transaction, and transactions nested in it, which are savepoints with an end.
 
-use super::saved::{Listed, Savepoint};
+use super::saved::{ListedSavepoint, Savepoint};
 use super::write::WriteTxn;
 use crate::error::{Error, Result};
 use std::ops::{Deref, DerefMut};
@@ -38,11 +38,11 @@ pub struct NestedTxn<'t> {
 }
 
 impl WriteTxn {
-    /// Makes a savepoint of the transaction as it is, to which [`WriteTxn::savepoint_rollback`] goes back. What was
-    /// collected is applied to the trees in memory; apart from that, it takes as long as the number of tables that the
-    /// transaction has used says, whatever is in them. There may be any number of savepoints. They are gone when the
-    /// transaction is committed.
+    /// Makes a savepoint of the transaction as it is, to which [`WriteTxn::savepoint_rollback`] goes back. There may be
+    /// any number of savepoints. They are gone when the transaction is committed.
     ///
+    /// A savepoint applies the edits that were collected, as counting does, and its cost grows with the number of
+    /// tables that the transaction has used. If many pages were changed before it, it writes them to the file.
     /// What is changed after a savepoint takes a copy of the pages concerned, once for each savepoint. Pages that a
     /// savepoint needs stay in memory.
     ///
@@ -59,17 +59,14 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `Invalid`: the transaction has no such savepoint, or it was made outside of the nested transaction in which it
-    /// is used. `TxnFailed`: the transaction was poisoned; `NoMemory`: it has failed. `Forked`: it is that of the
-    /// parent process.
+    /// is used; `NoMemory`; `TxnFailed`: the transaction was poisoned; `Forked`: it is that of the parent process.
+    /// Nothing was undone then.
     pub fn savepoint_rollback(&mut self, savepoint: Savepoint) -> Result<()> {
         self.pages.pager().check_fork()?;
         let at = self.find_savepoint(savepoint)?;
-        self.undo_since(at)?;
-        self.draft.save(&mut self.pages)?;
-        self.savepoints.push(Listed {
-            savepoint,
-            nested: false,
-        });
+        self.draft.go_back(at as u32 + 1, &mut self.pages)?;
+        self.restore(at);
+        self.savepoints.truncate(at + 1);
         Ok(())
     }
 
@@ -113,7 +110,7 @@ impl WriteTxn {
     #[doc(hidden)]
     pub fn end_nested(&mut self, begun: Savepoint, commit: bool) -> Result<()> {
         self.pages.pager().check_fork()?;
-        let nested = |listed: &Listed| listed.nested && listed.savepoint == begun;
+        let nested = |listed: &ListedSavepoint| listed.nested && listed.savepoint == begun;
         let at = self.savepoints.iter().rposition(nested).ok_or(NO_SAVEPOINT)?;
         if !commit {
             return self.undo_since(at);
@@ -137,7 +134,13 @@ impl WriteTxn {
         Error::or_room(&mut self.savepoints, 1, "a savepoint")?;
         self.draft.save(&mut self.pages)?;
         let savepoint = Savepoint::new();
-        self.savepoints.push(Listed { savepoint, nested });
+        self.savepoints.push(ListedSavepoint {
+            savepoint,
+            nested,
+            held: self.held.len(),
+            folds: self.folds,
+            same: self.same,
+        });
         Ok(savepoint)
     }
 
@@ -151,10 +154,19 @@ impl WriteTxn {
 
     /// Undoes everything since the savepoint at this place of the list, and takes it off.
     fn undo_since(&mut self, at: usize) -> Result<()> {
+        self.draft.undo_since(at as u32 + 1, &mut self.pages)?;
+        self.restore(at);
+        self.savepoints.truncate(at);
+        Ok(())
+    }
+
+    /// Makes what the draft does not keep what it was at the savepoint at this place of the list.
+    fn restore(&mut self, at: usize) {
         self.reserved = None;
         self.unfinished.forget();
-        self.savepoints.truncate(at);
-        self.draft.undo_since(at as u32 + 1, &mut self.pages)
+        let saved = self.savepoints[at];
+        self.held.truncate(saved.held);
+        (self.folds, self.same) = (saved.folds, saved.same);
     }
 
     /// Takes the savepoint at this place of the list off, and later ones.

@@ -115,9 +115,10 @@ impl ValueWriter {
     }
 
     fn detach(&self, txn: &mut WriteTxn) -> Result<UnfinishedValue> {
-        txn.unfinished
-            .take(self.number)
-            .ok_or(Error::BadHandle("a value writer of another transaction"))
+        txn.unfinished.take(self.number).ok_or(Error::BadHandle(
+            "a value writer of another transaction, or one that was begun behind a savepoint to which this one has \
+                 gone back",
+        ))
     }
 }
 

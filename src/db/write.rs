@@ -2,7 +2,7 @@
 //! beginning, its end and its reading; `entries`, `tables` and `value_writer` have its other calls by subject.
 
 use super::reader::{Reader, Trees};
-use super::saved::Listed;
+use super::saved::ListedSavepoint;
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, TableId};
@@ -24,7 +24,7 @@ use crate::txn::{
 /// Slices that it returns are valid until its next write, which the borrow checker enforces.
 ///
 /// After `Io`, `NoSpace`, `NoMemory`, `Limit` or `Corrupt` the transaction has failed: every further call returns
-/// `TxnFailed`, and the transaction can only be dropped.
+/// `TxnFailed`, and the transaction can only go back to a savepoint or be dropped.
 ///
 /// # Examples
 ///
@@ -52,7 +52,7 @@ pub struct WriteTxn {
     pub(super) taken: TakenEntry,
     pub(super) unfinished: UnfinishedValues,
     /// The savepoints, as many as the draft has.
-    pub(super) savepoints: Vec<Listed>,
+    pub(super) savepoints: Vec<ListedSavepoint>,
     /// Readers of commits of which snapshots are recorded. They stay until the snapshots hold these commits (I-21).
     pub(super) held: Vec<Snapshot>,
     /// Whether the commit gives back what dropped snapshots have left.
@@ -221,6 +221,12 @@ impl WriteTxn {
         self.draft.relocate(frontier, at, budget, &mut self.pages)
     }
 
+    /// Returns how many values are being written in parts.
+    #[doc(hidden)]
+    pub fn begun_values(&self) -> usize {
+        self.unfinished.len()
+    }
+
     /// Returns the commit on which the transaction builds.
     #[doc(hidden)]
     pub fn base(&self) -> CommitId {
@@ -292,6 +298,11 @@ impl WriteTxn {
         // This comes before anything is read: what a child finds in its parent's pages would look like damage.
         self.pages.pager().check_fork()?;
         self.ready()?;
+        if self.savepoints.iter().any(|listed| listed.nested) {
+            return Err(Error::Invalid(
+                "a nested transaction was neither committed nor undone, so the transaction was aborted",
+            ));
+        }
         let mode = CommitMode {
             durability: self.durability,
             wait,

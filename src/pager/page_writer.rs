@@ -8,7 +8,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::{Shrink, Wait};
 use super::recorded::RecordedCommits;
-use super::saved::Savepoint;
+use super::saved::Undo;
 use super::shared::share_entry;
 use super::space::{Dead, Fold, PageRuns, Space, ZoneNo};
 use super::view::View;
@@ -52,7 +52,7 @@ pub struct PageWriter {
     /// Whether what is released now is kept.
     pub(super) keeping: bool,
     /// The states to which this transaction may go back.
-    pub(super) savepoints: Vec<Savepoint>,
+    pub(super) savepoints: Vec<Undo>,
     pub(super) written: WrittenPages,
     /// The number of bytes written.
     pub(super) bytes: u64,

@@ -1,11 +1,11 @@
 //! What a writer must know to undo what it has done since a savepoint.
 
 use super::space::PageRuns;
-use crate::ids::Run;
+use crate::ids::{PageNo, Run};
 
-/// What a writer has done since a savepoint.
+/// What a writer has done since a savepoint, and what it was like there.
 #[derive(Debug, Default)]
-pub(super) struct Savepoint {
+pub(super) struct Undo {
     /// The pages that were taken since and not given back.
     pub taken: PageRuns,
     /// Pages that were taken before and that the transaction does not need any more.
@@ -14,4 +14,10 @@ pub(super) struct Savepoint {
     pub freed: usize,
     /// Whether there was no memory for one of them.
     pub freed_incomplete: bool,
+    /// Whether the list of pages taken was incomplete.
+    pub taken_incomplete: bool,
+    /// Whether the transaction added something to the database.
+    pub adds: bool,
+    /// The page before which pages were taken, if they were not taken anywhere.
+    pub limit: Option<PageNo>,
 }

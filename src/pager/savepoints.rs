@@ -5,7 +5,7 @@
 //! the writer goes back.
 
 use super::page_writer::PageWriter;
-use super::saved::Savepoint;
+use super::saved::Undo;
 use crate::error::{Error, Result};
 use crate::ids::Run;
 use crate::util::seeded::{self, Bug};
@@ -16,26 +16,29 @@ impl PageWriter {
     /// # Errors
     /// `NoMemory`.
     pub fn save(&mut self) -> Result<()> {
-        debug_assert!(self.kept.is_empty(), "nothing is pinned at a savepoint");
         Error::or_room(&mut self.savepoints, 1, "a savepoint")?;
-        self.savepoints.push(Savepoint {
-            freed: self.freed.len(),
-            freed_incomplete: self.freed_incomplete,
-            ..Savepoint::default()
-        });
+        self.save_again();
         Ok(())
     }
 
+    /// Adds the savepoint that was undone last again, for which there is memory.
+    pub fn save_again(&mut self) {
+        debug_assert!(self.kept.is_empty(), "nothing is pinned at a savepoint");
+        self.savepoints.push(Undo {
+            freed: self.freed.len(),
+            freed_incomplete: self.freed_incomplete,
+            taken_incomplete: self.taken.is_incomplete(),
+            adds: self.adds,
+            limit: self.limit,
+            ..Undo::default()
+        });
+    }
+
     /// Undoes what was done since savepoint `savepoint`, counted from 1. It is gone then, and so are later ones.
-    ///
-    /// # Errors
-    /// `NoMemory`: not all pages that were taken since are known, so the transaction cannot be committed.
-    pub fn undo_since(&mut self, savepoint: u32) -> Result<()> {
-        let mut complete = true;
+    pub fn undo_since(&mut self, savepoint: u32) {
         self.kept.clear();
         while self.savepoints.len() >= savepoint as usize {
             let Some(last) = self.savepoints.pop() else { break };
-            complete &= !last.taken.is_incomplete();
             for run in last.taken.iter() {
                 self.give_back(run);
             }
@@ -43,10 +46,9 @@ impl PageWriter {
                 self.freed.truncate(last.freed);
             }
             self.freed_incomplete = last.freed_incomplete;
-        }
-        match complete && !self.taken.is_incomplete() {
-            true => Ok(()),
-            false => Err(Error::NoMemory("the pages that a transaction takes")),
+            // What was taken when memory was short is in the list all the same.
+            self.taken.set_incomplete(last.taken_incomplete);
+            (self.adds, self.limit) = (last.adds, last.limit);
         }
     }
 
@@ -77,8 +79,9 @@ impl PageWriter {
         }
     }
 
-    /// Returns whether the newest savepoint may need these pages, which the transaction has taken. They are noted then.
-    pub(super) fn keep_for_savepoint(&mut self, run: Run) -> bool {
+    /// Takes note that pages which the transaction has taken are released when the newest savepoint is forgotten, if it
+    /// may need them, and returns whether it does.
+    fn defer_release(&mut self, run: Run) -> bool {
         let Some(last) = self.savepoints.last_mut() else {
             return false;
         };
@@ -94,7 +97,7 @@ impl PageWriter {
 
     /// Releases pages that this transaction took.
     pub(super) fn release_taken(&mut self, run: Run) {
-        if self.keep_for_savepoint(run) {
+        if self.defer_release(run) {
             return;
         }
         if !self.keeping {

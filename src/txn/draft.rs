@@ -6,15 +6,15 @@
 //! that may need some is given a [`DraftPages`]. For the exclusive transaction that is the pager's
 //! [`crate::pager::PageWriter`], which is the write lock as well.
 //!
-//! A draft can fail: after an error that leaves its write sets or trees half-done, it can only be dropped. That state
-//! is kept here and nowhere else.
+//! A draft can fail: after an error that leaves its write sets or trees half-done, it can only go back to a savepoint
+//! or be dropped. That state is kept here and nowhere else.
 
 use super::draft_pages::DraftPages;
 use super::flush::{Edit, TreeBuilder};
 use super::pages::{Pages, TreeRef};
 use super::pinned::PinnedBytes;
 use super::relocated_roots::RelocatedRoots;
-use super::saved::Savepoint;
+use super::saved::SavedDraft;
 use super::snapshot_changes::SnapshotChanges;
 use super::table::{DraftTable, TableIndex};
 use crate::catalogue::{self, TableRecord};
@@ -65,7 +65,7 @@ pub struct Draft {
     /// Memory for the position of a key that is searched for.
     pub(super) searched: Position,
     /// States to which the draft can go back.
-    pub(super) savepoints: Vec<Savepoint>,
+    pub(super) savepoints: Vec<SavedDraft>,
     /// Why the draft can only be dropped or go back to a savepoint, if there is a reason.
     failure: OnceLock<Failure>,
 }
@@ -187,7 +187,7 @@ impl Draft {
         });
     }
 
-    /// Returns whether the draft can only be dropped.
+    /// Returns whether the draft can only go back to a savepoint or be dropped.
     #[inline(always)]
     pub fn is_failed(&self) -> bool {
         self.failure.get().is_some()
@@ -205,11 +205,11 @@ impl Draft {
         }
     }
 
-    /// Returns an error if the draft can only be dropped.
+    /// Returns an error if the draft can only be dropped, and not go back to a savepoint either.
     ///
     /// # Errors
     /// `TxnFailed`: a panic has made it unusable.
-    pub(super) fn check_hope(&self) -> Result<()> {
+    pub(super) fn check_can_go_back(&self) -> Result<()> {
         match self.failure.get() {
             Some(Failure { why, is_final: true }) => Err(txn_failed(why)),
             _ => Ok(()),

@@ -28,12 +28,12 @@ pub trait DraftPages: PageSink {
     /// `NoMemory`.
     fn save(&mut self) -> Result<()>;
 
+    /// Adds the savepoint that was undone last again, for which there is memory.
+    fn save_again(&mut self);
+
     /// Gives back what was taken since savepoint `savepoint`, counted from 1, and takes back what was released since.
     /// It is gone then, and so are later ones.
-    ///
-    /// # Errors
-    /// `NoMemory`: not all of it is known.
-    fn undo_since(&mut self, savepoint: u32) -> Result<()>;
+    fn undo_since(&mut self, savepoint: u32);
 
     /// Forgets savepoint `savepoint`, counted from 1, and all later ones.
     fn forget_savepoint(&mut self, savepoint: u32);
@@ -63,8 +63,12 @@ impl DraftPages for PageWriter {
         PageWriter::save(self)
     }
 
-    fn undo_since(&mut self, savepoint: u32) -> Result<()> {
-        PageWriter::undo_since(self, savepoint)
+    fn save_again(&mut self) {
+        PageWriter::save_again(self);
+    }
+
+    fn undo_since(&mut self, savepoint: u32) {
+        PageWriter::undo_since(self, savepoint);
     }
 
     fn forget_savepoint(&mut self, savepoint: u32) {

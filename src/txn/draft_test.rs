@@ -50,9 +50,8 @@ impl DraftPages for NoPages {
     fn save(&mut self) -> Result<()> {
         Ok(())
     }
-    fn undo_since(&mut self, _: u32) -> Result<()> {
-        Ok(())
-    }
+    fn save_again(&mut self) {}
+    fn undo_since(&mut self, _: u32) {}
     fn forget_savepoint(&mut self, _: u32) {}
 }
 

@@ -3,7 +3,7 @@
 use crate::page::Root;
 
 /// The roots that such trees have with their moved pages, until the commit goes on with them.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct RelocatedRoots {
     /// That of the catalogue.
     pub catalogue: Option<Root>,

@@ -8,7 +8,7 @@
 
 use super::draft::Draft;
 use super::draft_pages::DraftPages;
-use super::saved::Savepoint;
+use super::saved::SavedDraft;
 use super::table::TableIndex;
 use crate::error::{Error, Result};
 
@@ -53,11 +53,12 @@ impl Draft {
         for table in &self.tables {
             tables.push(table.state()?);
         }
-        let saved = Savepoint {
+        let saved = SavedDraft {
             tables,
             recent: self.recent(),
             snapshots: self.snapshots.try_clone()?,
             changed: self.is_changed(),
+            relocated: self.relocated,
         };
         Error::or_room(&mut self.savepoints, 1, NO_MEMORY)?;
         pages.save()?;
@@ -70,28 +71,44 @@ impl Draft {
     }
 
     /// Undoes everything since savepoint `savepoint`, counted from 1. It is gone then, and so are later ones. A draft
-    /// that has failed since is usable again.
+    /// that has failed since is usable again. This asks for no memory.
     ///
     /// # Errors
-    /// `TxnFailed`: the draft was poisoned, or there is no such savepoint; `NoMemory`: the draft has failed.
+    /// `TxnFailed`: the draft was poisoned, or there is no such savepoint. Nothing has happened.
     pub fn undo_since<P: DraftPages>(&mut self, savepoint: u32, pages: &mut P) -> Result<()> {
-        self.check_hope()?;
+        self.check_can_go_back()?;
         let Some(saved) = self.take_savepoint(savepoint) else {
-            return Err(Error::TxnFailed("there is no such savepoint".into()));
+            return Err(no_savepoint());
         };
         self.forget_edits();
         self.builder.abandon();
         self.builder.arena.undo_since(savepoint);
-        let known = pages.undo_since(savepoint);
+        pages.undo_since(savepoint);
         self.tables.truncate(saved.tables.len());
         for (table, state) in self.tables.iter_mut().zip(saved.tables) {
             table.restore(state);
         }
         self.index_tables(saved.recent);
-        self.snapshots = saved.snapshots;
+        (self.snapshots, self.relocated) = (saved.snapshots, saved.relocated);
         self.builder.set_changed(saved.changed);
         self.forget_failure();
-        known.map_err(|e| self.fail(e))
+        Ok(())
+    }
+
+    /// Goes back to savepoint `savepoint`, counted from 1, as [`Draft::undo_since`] does, but it stays.
+    ///
+    /// # Errors
+    /// Those of [`Draft::undo_since`]; `NoMemory`. Nothing has happened.
+    pub fn go_back<P: DraftPages>(&mut self, savepoint: u32, pages: &mut P) -> Result<()> {
+        self.check_can_go_back()?;
+        let at = (savepoint as usize).wrapping_sub(1);
+        let copy = self.savepoints.get(at).ok_or_else(no_savepoint)?.try_clone()?;
+        self.undo_since(savepoint, pages)?;
+        // Where there was one before, there is memory for one.
+        pages.save_again();
+        self.builder.arena.save_again();
+        self.savepoints.push(copy);
+        Ok(())
     }
 
     /// Forgets savepoint `savepoint`, counted from 1, and all later ones. What was done since stays done.
@@ -105,7 +122,7 @@ impl Draft {
     }
 
     /// Takes a savepoint off the list, and all later ones.
-    fn take_savepoint(&mut self, savepoint: u32) -> Option<Savepoint> {
+    fn take_savepoint(&mut self, savepoint: u32) -> Option<SavedDraft> {
         let at = (savepoint as usize).checked_sub(1)?;
         self.savepoints.drain(at.min(self.savepoints.len())..).next()
     }
@@ -117,4 +134,9 @@ impl Draft {
             self.builder.forget_log(&mut table.tree);
         }
     }
+}
+
+#[cold]
+fn no_savepoint() -> Error {
+    Error::TxnFailed("there is no such savepoint".into())
 }

@@ -74,6 +74,24 @@ pub(super) struct TableState {
     is_changeable: bool,
 }
 
+const NAME: &str = "the name of a table";
+const NOTE: &str = "the note of a table";
+
+impl TableState {
+    /// Returns a copy.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(super) fn try_clone(&self) -> Result<TableState> {
+        Ok(TableState {
+            name: Error::or_copy(&self.name, NAME)?,
+            kind: self.kind.clone(),
+            note: Error::or_copy(&self.note, NOTE)?,
+            ..*self
+        })
+    }
+}
+
 impl DraftTable {
     /// Creates a table from its record in the snapshot's catalogue. The main table, and the list of names in a
     /// database that never had a named table, have no record there; the caller makes one up for them.
@@ -102,9 +120,9 @@ impl DraftTable {
     pub(super) fn state(&self) -> Result<TableState> {
         Ok(TableState {
             root: self.tree.root,
-            name: Error::or_copy(&self.name, "the name of a table")?,
+            name: Error::or_copy(&self.name, NAME)?,
             kind: self.kind.clone(),
-            note: Error::or_copy(&self.note, "the note of a table")?,
+            note: Error::or_copy(&self.note, NOTE)?,
             record_changed: self.record_changed,
             dropped: self.dropped,
             is_changeable: self.is_changeable,

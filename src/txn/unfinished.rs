@@ -54,6 +54,11 @@ impl UnfinishedValues {
         self.values.insert(number, value);
     }
 
+    /// Returns how many values are being written.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// Returns whether no value is being written.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

@@ -4,18 +4,17 @@ use crate::border::process;
 use crate::border::status::{Failure, Outcome, KV_BUSY};
 use crate::handle::backoff::Backoff;
 use crate::handle::children::{close_children, retire_children};
-use crate::handle::nested::is_nested_in_use;
+use crate::handle::nested::{end_nested, nested_in, take, Taken};
 use crate::handle::objects::{mixed_up, Closing, Object, WriteHandle, HANDLES};
 use crate::handle::token::{Kind, Kinds, Token};
 use std::sync::PoisonError;
 
 /// What a transaction was when it ended.
 pub(crate) enum Ended {
-    /// A write transaction, ready to be committed or dropped, and the number of its unfinished writers. Its slot is
-    /// kept until the work is done, so that closing the database waits for it.
+    /// A write transaction, ready to be committed or dropped, and the number of its unfinished writers and of the
+    /// transactions that were open in it. Its slot is kept until the work is done, so that closing the database waits
+    /// for it.
     Write(Box<WriteHandle>, usize, Closing),
-    /// A write transaction, in which another one was open that another thread is ending. That one has the object.
-    Elsewhere,
     /// A read transaction; it has been released.
     Read,
 }
@@ -23,23 +22,15 @@ pub(crate) enum Ended {
 /// Takes a transaction out of use, children first. `KV_BUSY` if this thread is inside a callback of a call that uses
 /// it: waiting for that call would be waiting for itself.
 pub(crate) fn end(token: Token) -> Outcome<Ended> {
-    if process::in_use_below(token.bits()) || HANDLES.is(token, Kind::Write) && is_nested_in_use(token) {
-        return Err(Failure::here(
-            KV_BUSY,
-            "the call whose callback this is reads this transaction; end it after that call has returned",
-        ));
+    if process::in_use_below(token.bits()) {
+        return Err(in_use());
     }
-    let mut closing = HANDLES.close(token, Kinds::of(&[Kind::Read, Kind::Write, Kind::RetiredRead]))?;
-    let writers = close_children(closing.slot);
+    if HANDLES.is(token, Kind::Write) {
+        return end_write(token);
+    }
+    let mut closing = HANDLES.close(token, Kinds::of(&[Kind::Read, Kind::RetiredRead]))?;
+    close_children(closing.slot);
     match closing.object() {
-        Object::Write(_) => match std::mem::take(closing.object()) {
-            Object::Write(write) => Ok(Ended::Write(write, writers, closing)),
-            _ => Err(mixed_up()),
-        },
-        Object::Nesting(nested) => {
-            let nested = *nested;
-            end_nesting(nested, writers, closing)
-        }
         Object::Read(read) => {
             // Nearly every reader is dropped where it lies. If buffers still point into its snapshot, that lives as
             // long as the last of them.
@@ -55,26 +46,64 @@ pub(crate) fn end(token: Token) -> Outcome<Ended> {
     }
 }
 
-/// Takes the transactions out of use that are nested in the one whose slot is closing: `nested`, the one in that, and
-/// so on. They may be more than a stack has room for, so this is a loop.
-fn end_nesting(nested: Token, mut unfinished: usize, closing: Closing) -> Outcome<Ended> {
-    let (mut next, mut depth) = (nested, 0);
+/// Takes a write transaction out of use. What is nested in it is undone before.
+fn end_write(token: Token) -> Outcome<Ended> {
+    match take(token)? {
+        Taken::Write(write) => close_write(token, write, 0),
+        Taken::Nesting(nested) => end_nesting(token, nested),
+    }
+}
+
+/// Closes the slot of a write transaction whose object was taken out of it.
+fn close_write(token: Token, write: Box<WriteHandle>, unfinished: usize) -> Outcome<Ended> {
+    let closing = HANDLES.close(token, Kinds::of(&[Kind::Write]))?;
+    // Values that were begun behind a savepoint to which the transaction has gone back are not there any more.
+    let writers = close_children(closing.slot).min(write.begun_values());
+    Ok(Ended::Write(write, unfinished + writers, closing))
+}
+
+/// Takes a write transaction out of use in which another one is nested. Those that are nested are undone first, the
+/// innermost before all others. They may be more than a stack has room for, so this is a loop.
+#[cold]
+fn end_nesting(token: Token, nested: Token) -> Outcome<Ended> {
+    let mut next = Some(nested);
+    while let Some(nested) = next {
+        if process::in_use_below(nested.bits()) {
+            return Err(in_use());
+        }
+        next = nested_in(nested).unwrap_or(None);
+    }
+    let (mut ended, mut unfinished, mut backoff) = (nested, 0, Backoff::default());
     loop {
-        let Ok(mut inner) = HANDLES.close(next, Kinds::of(&[Kind::Write])) else {
-            return Ok(Ended::Elsewhere);
-        };
-        depth += 1;
-        // What is nested is open like a writer.
-        unfinished += close_children(inner.slot) + 1;
-        match std::mem::take(inner.object()) {
-            Object::Write(mut write) => {
-                (0..depth).for_each(|_| write.forget_nested());
-                return Ok(Ended::Write(write, unfinished, closing));
+        match take(ended) {
+            Ok(Taken::Nesting(nested)) => ended = nested,
+            Ok(Taken::Write(write)) if ended == token => return close_write(token, write, unfinished),
+            Ok(Taken::Write(write)) => {
+                let outer = write.outer().unwrap_or(token);
+                if let Ok(Ended::Write(write, writers, closing)) = close_write(ended, write, 0) {
+                    // What is nested is open like a writer. If it cannot be undone, neither can the outer one, which
+                    // says so itself.
+                    unfinished += writers + 1;
+                    let _ = end_nested(write, outer, &closing, false);
+                }
+                ended = outer;
             }
-            Object::Nesting(deeper) => next = deeper,
-            _ => return Err(mixed_up()),
+            Err(failure) if ended == token => return Err(failure),
+            // Another thread is ending that one, and gives its object back.
+            Err(_) => {
+                backoff.wait();
+                ended = token;
+            }
         }
     }
+}
+
+#[cold]
+fn in_use() -> Failure {
+    Failure::here(
+        KV_BUSY,
+        "the call whose callback this is reads this transaction; end it after that call has returned",
+    )
 }
 
 /// Aborts every write transaction of a database that is being closed: a call in flight may wait for one of them.

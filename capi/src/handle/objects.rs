@@ -39,6 +39,8 @@ pub(crate) enum Object {
     Write(Box<WriteHandle>),
     /// A write transaction in which another one is open, which has the object.
     Nesting(Token),
+    /// A write transaction that is being ended.
+    Ending,
     Cursor(Box<CursorHandle>),
     Diff(Box<DiffHandle>),
     Writer(Box<WriterHandle>),
@@ -50,6 +52,12 @@ pub(crate) enum Object {
 pub(super) fn mixed_up() -> Failure {
     debug_assert!(false, "a slot's kind is that of its object");
     Failure::here(KV_BAD_HANDLE, "the handle is of another kind")
+}
+
+/// Answers for a write transaction that another thread is ending.
+#[cold]
+pub(super) fn ending() -> Failure {
+    Failure::here(KV_BAD_HANDLE, "the transaction has ended")
 }
 
 /// Answers for a write transaction in which another one is open.
@@ -95,6 +103,7 @@ impl Object {
         match self {
             Object::Write(write) => Ok(write),
             Object::Nesting(_) => Err(nesting()),
+            Object::Ending => Err(ending()),
             _ => Err(mixed_up()),
         }
     }
@@ -229,6 +238,11 @@ impl WriteHandle {
         self.txn.base()
     }
 
+    /// Returns how many values are being written in parts.
+    pub(crate) fn begun_values(&self) -> usize {
+        self.txn.begun_values()
+    }
+
     /// Returns the transaction in which this one is nested.
     pub(crate) fn outer(&self) -> Option<Token> {
         self.nested.last().map(|(outer, _)| *outer)
@@ -240,11 +254,6 @@ impl WriteHandle {
             return Ok(());
         };
         self.go_back(|txn| txn.end_nested(begun, commit))
-    }
-
-    /// Forgets that this was nested, because the outer transaction is ended with it.
-    pub(super) fn forget_nested(&mut self) {
-        self.nested.pop();
     }
 
     /// Lets the engine undo something, also in a transaction that has failed.

@@ -22,6 +22,11 @@ impl PageRuns {
         self.incomplete
     }
 
+    /// Says whether runs are missing, when the set is what it was before.
+    pub fn set_incomplete(&mut self, incomplete: bool) {
+        self.incomplete = incomplete;
+    }
+
     /// Returns every run, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
         self.runs.iter().map(|(&first, &pages)| Run { first, pages })

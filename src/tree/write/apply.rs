@@ -344,7 +344,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub fn place_root(&mut self, root: Root) -> Result<Root> {
         let mut ptr = root.ptr;
         if let Some(page) = ptr.page.as_private() {
-            ptr.page = PageRef::private(self.arena.own(page)?);
+            ptr.page = PageRef::private(self.arena.copy_if_saved(page)?);
         }
         if root.height > 1 {
             self.emit_children(&ptr, root.height, false)?;

@@ -37,8 +37,8 @@ pub struct Arena {
     /// Whether there are pages that must not be changed: the arena is frozen or has savepoints.
     guarded: bool,
     /// Since when the page of each slot is there, and since when it is not needed, if there are savepoints. Slots
-    /// behind the end were filled before the first one. To end a savepoint takes a look at all of them, which for the
-    /// most pages that memory is meant for takes some 5 us.
+    /// behind the end were filled before the first one. To end a savepoint takes a look at all of them, eight bytes
+    /// for each private page.
     lives: Vec<Life>,
     /// The number of pages that only the trees of savepoints have.
     replaced: usize,
@@ -264,15 +264,15 @@ impl Arena {
     /// # Errors
     /// `NoMemory`; `Corrupt`: there is no such page.
     #[inline(always)]
-    pub fn own(&mut self, page: PrivatePage) -> Result<PrivatePage> {
+    pub fn copy_if_saved(&mut self, page: PrivatePage) -> Result<PrivatePage> {
         match self.savepoints {
             0 => Ok(page),
-            _ => self.own_copy(page),
+            _ => self.copy_if_older(page),
         }
     }
 
     #[inline(never)]
-    fn own_copy(&mut self, page: PrivatePage) -> Result<PrivatePage> {
+    fn copy_if_older(&mut self, page: PrivatePage) -> Result<PrivatePage> {
         if !self.is_older(page) {
             return Ok(page);
         }
@@ -344,11 +344,16 @@ impl Arena {
         debug_assert!(!self.frozen, "nothing is pinned at a savepoint");
         let new = self.slots.len().saturating_sub(self.lives.len());
         Error::or_room(&mut self.lives, new, NO_MEMORY)?;
+        self.save_again();
+        Ok(())
+    }
+
+    /// Adds the savepoint that was undone last again, for which there is memory.
+    pub fn save_again(&mut self) {
         self.lives
             .resize(self.lives.len().max(self.slots.len()), Life::default());
         self.savepoints += 1;
         self.guarded = true;
-        Ok(())
     }
 
     /// Undoes what was done since savepoint `savepoint`, counted from 1: what was made is dropped, and what was
@@ -517,7 +522,7 @@ mod tests {
                     tree.remove(&slot);
                 }
                 (32..34, Some(slot)) => {
-                    let own = arena.own(PrivatePage::new(slot as u32)).expect("a page");
+                    let own = arena.copy_if_saved(PrivatePage::new(slot as u32)).expect("a page");
                     assert!(arena.is_editable(own));
                     let byte = tree.remove(&slot).expect("its byte");
                     tree.insert(own.slot(), byte);

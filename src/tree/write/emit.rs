@@ -162,7 +162,7 @@ impl Emitter {
         while let Some(child) = private_child(arena, &branch, next)? {
             next = child.at + 1;
             // Savepoints keep the page as it is. The branch gets the number of what is placed in its stead.
-            let page = arena.own(child.page)?;
+            let page = arena.copy_if_saved(child.page)?;
             if branch.level > 2 {
                 let below = FinishedBranch {
                     page,
