@@ -579,3 +579,25 @@ fn on_a_full_disk_snapshots_are_dropped_and_entries_deleted() {
     put(7).expect("there is room again");
     is_whole(&db);
 }
+
+#[test]
+fn very_many_tables_without_pages_are_passed_over() {
+    let (_dir, _, db) = database();
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    // A step passes over 65,536 of them.
+    for n in 0..70_000 {
+        txn.table_create(format!("table {n}").as_bytes(), false).expect("table");
+    }
+    txn.commit().expect("commit");
+    let other = fill(&db, b"other", 20_000);
+    let kept = fill(&db, b"kept", 5_000);
+    change(&db, |txn| txn.delete_range(other, &Range::default()).map(drop));
+    let begun = Instant::now();
+    let mut go_on = |_, _| begun.elapsed() < Duration::from_secs(60);
+    let report = db
+        .compact(&CompactOptions::default(), &Job::new(&mut go_on))
+        .expect("an end");
+    assert!(report.pages_after < report.pages_before, "{report:?}");
+    has_all(&mut db.begin_read().expect("read"), kept, 5_000);
+    is_whole(&db);
+}
