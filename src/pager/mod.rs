@@ -85,6 +85,6 @@ pub use page_writer::PageWriter;
 pub use recorded::{RecordedCommit, RecordedCommits, Schedule, YieldLimits};
 pub use shrink::Cut;
 pub use snapshot::{ReaderInfo, Snapshot};
-pub use space::{Dead, Parked, SpaceEdit, ZoneNo};
+pub use space::{Dead, Fold, Parked, SpaceEdit, ZoneNo};
 pub use view::View;
 pub use write_state::Accounting;
