@@ -5,9 +5,11 @@ mod common;
 use common::sparse::Sparse;
 use common::tmp::TempDir;
 use kv::file::sim::Random;
+use kv::file::Storage;
+use kv::page::meta::{Meta, Slot, SLOTS, SLOT_BYTES};
 use kv::{
     CompactOptions, CompactReport, Db, Durability, Error, Job, Options, PutMode, Range, ReadAt, ReadTxn, Reader,
-    SnapshotOptions, TableId, WriteOptions, WriteTxn,
+    Retention, SnapshotOptions, TableId, WriteOptions, WriteTxn,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -145,6 +147,20 @@ fn a_reader_that_sees_the_last_page_is_named() {
     let report = compact(&db);
     assert!(report.held.is_none() && report.pages_after < 100, "{report:?}");
     is_whole(&db);
+}
+
+#[test]
+fn a_reader_of_what_lies_elsewhere_is_not_named() {
+    let (_dir, _, db) = database();
+    let front = fill(&db, b"front", 2_000);
+    fill(&db, b"behind", 20_000);
+    compact(&db);
+    let reader = db.begin_read().expect("read");
+    change(&db, |txn| txn.put(front, &key(7), &[0; 200], PutMode::Set).map(drop));
+    let report = compact(&db);
+    assert!(report.pending_pages > 0, "{report:?}");
+    assert_eq!(report.held, None, "{report:?}");
+    drop(reader);
 }
 
 #[test]
@@ -355,6 +371,17 @@ fn what_snapshots_keep_is_told() {
     is_whole(&db);
 }
 
+/// Changes an entry in a lazy commit of its own.
+fn put_lazily(db: &Db, table: TableId, n: u32) {
+    let lazy = WriteOptions {
+        durability: Some(Durability::Lazy),
+        ..WriteOptions::default()
+    };
+    let mut txn = db.begin_write(lazy).expect("begin");
+    txn.put(table, &key(n), &[n as u8; 180], PutMode::Set).expect("put");
+    txn.commit().expect("commit");
+}
+
 #[test]
 fn others_read_and_write_meanwhile() {
     let (_dir, path, db) = database();
@@ -367,24 +394,14 @@ fn others_read_and_write_meanwhile() {
     txn.commit().expect("commit");
     let before = bytes(&path);
     let done = AtomicBool::new(false);
-    let (report, most) = std::thread::scope(|threads| {
+    let (report, commits) = std::thread::scope(|threads| {
         let writer = threads.spawn(|| {
-            let (mut n, mut most) = (0, Duration::ZERO);
+            let mut commits = 0;
             while !done.load(SeqCst) {
-                let begun = Instant::now();
-                let mut txn = db
-                    .begin_write(WriteOptions {
-                        durability: Some(Durability::Lazy),
-                        ..WriteOptions::default()
-                    })
-                    .expect("begin");
-                let key = key(n % (count / 10) * 10);
-                txn.put(table, &key, &[n as u8; 180], PutMode::Set).expect("put");
-                txn.commit().expect("commit");
-                most = most.max(begun.elapsed());
-                n += 1;
+                put_lazily(&db, table, commits % (count / 10) * 10);
+                commits += 1;
             }
-            (n, most)
+            commits
         });
         let reader = threads.spawn(|| {
             while !done.load(SeqCst) {
@@ -406,7 +423,7 @@ fn others_read_and_write_meanwhile() {
         (report, writer.join().expect("writer"))
     });
     println!(
-        "compact: {before} bytes -> {}, {most:?} commits meanwhile, {report:?}",
+        "compact: {before} bytes -> {}, {commits} commits meanwhile, {report:?}",
         bytes(&path)
     );
     is_whole(&db);
@@ -429,18 +446,8 @@ fn the_file_becomes_short_beside_one_who_writes_without_a_pause() {
     let done = AtomicBool::new(false);
     let report = std::thread::scope(|threads| {
         let writer = threads.spawn(|| {
-            let lazy = WriteOptions {
-                durability: Some(Durability::Lazy),
-                ..WriteOptions::default()
-            };
-            for n in 0.. {
-                if done.load(SeqCst) {
-                    break;
-                }
-                let mut txn = db.begin_write(lazy).expect("begin");
-                let key = key(n * 7919 % count / 10 * 10);
-                txn.put(table, &key, &[n as u8; 180], PutMode::Set).expect("put");
-                txn.commit().expect("commit");
+            for n in (0..).take_while(|_| !done.load(SeqCst)) {
+                put_lazily(&db, table, n * 7919 % count / 10 * 10);
             }
         });
         // One call is enough where the two get turns as they come, but the machine may give one of them none for long.
@@ -472,14 +479,7 @@ fn records_at_the_end_of_the_file_do_not_keep_it() {
         let mut seen = Vec::new();
         for n in 0..commits {
             seen.push(db.begin_read().expect("read"));
-            let lazy = WriteOptions {
-                durability: Some(Durability::Lazy),
-                ..WriteOptions::default()
-            };
-            let mut txn = db.begin_write(lazy).expect("begin");
-            let key = key(n * 7919 % count / 10 * 10);
-            txn.put(table, &key, &[n as u8; 180], PutMode::Set).expect("put");
-            txn.commit().expect("commit");
+            put_lazily(&db, table, n * 7919 % count / 10 * 10);
         }
         drop(seen);
         let report = compact(&db);
@@ -535,10 +535,19 @@ fn on_a_full_disk_snapshots_are_dropped_and_entries_deleted() {
     let disk = Sparse::new();
     let db = Db::open_storage(disk.clone(), &options()).expect("open");
     let table = fill(&db, b"table", 2_000);
+    let extra: Vec<TableId> = (0..12).map(|n| fill(&db, &[b'e', n], 0)).collect();
     for name in [b"first", b"other"] {
         change(&db, |txn| txn.snapshot_create(name, &SnapshotOptions::default()));
         // All of this replaces what the snapshot keeps.
         fill(&db, b"table", 2_000);
+    }
+    let policy = Retention {
+        yield_after: 1 << 30,
+        ..Retention::default()
+    };
+    change(&db, |txn| txn.set_history(Some(&policy)));
+    for extra in &extra {
+        change(&db, |txn| txn.put(*extra, b"key", b"value", PutMode::Set).map(drop));
     }
     disk.leave(100);
     let put = |n: u32| -> kv::Result<()> {
@@ -563,6 +572,17 @@ fn on_a_full_disk_snapshots_are_dropped_and_entries_deleted() {
     let back = txn.revert(&before, Some(table)).and_then(|_| txn.commit());
     assert!(matches!(back, Err(Error::NoSpace(_))), "{back:?}");
     drop(before);
+    // Going back that only deletes adds nothing, and neither does taking a policy away. Nothing comes free meanwhile.
+    let mut readers = vec![db.begin_read_at(ReadAt::Snapshot(b"other")).expect("a snapshot")];
+    for extra in extra {
+        readers.push(db.begin_read().expect("begin"));
+        change(&db, |txn| {
+            txn.revert(&readers[0], Some(extra))
+                .map(|changed| assert_eq!(changed, 1))
+        });
+    }
+    change(&db, |txn| txn.set_history(None));
+    drop(readers);
     // Deleting goes on as long as the room lasts that is kept for it.
     for n in 0..10 {
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
@@ -599,5 +619,90 @@ fn very_many_tables_without_pages_are_passed_over() {
         .expect("an end");
     assert!(report.pages_after < report.pages_before, "{report:?}");
     has_all(&mut db.begin_read().expect("read"), kept, 5_000);
+    is_whole(&db);
+}
+
+/// Returns which meta slot of a file has its newest commit, and of how many pages the file is by each.
+fn newest_slot(bytes: &[u8]) -> (usize, Vec<u64>) {
+    let metas = (0..SLOTS).filter_map(|slot| {
+        let slot_bytes = bytes[slot * SLOT_BYTES..][..SLOT_BYTES].try_into().expect("a slot");
+        match Meta::decode(slot_bytes) {
+            Ok(Slot::Valid(meta)) => Some((meta.id, slot, meta.pages)),
+            _ => None,
+        }
+    });
+    let metas: Vec<_> = metas.collect();
+    let newest = metas.iter().max().expect("a commit").1;
+    (newest, metas.iter().map(|(_, _, pages)| *pages).collect())
+}
+
+#[test]
+fn after_a_crash_the_file_stays_as_long_as_the_commit_before_needs_it() {
+    let (dir, path, db) = database();
+    let kept = fill(&db, b"kept", 5_000);
+    fill(&db, b"other", 120_000);
+    drop_table(&db, b"other");
+    let before = db.stat().pages;
+    for n in 0.. {
+        change(&db, |txn| {
+            txn.put(kept, &key(n), &[n as u8; 200], PutMode::Set).map(drop)
+        });
+        if db.stat().pages < before / 2 {
+            break;
+        }
+        assert!(n < 2_000, "no commit has made the file shorter");
+    }
+    // The machine crashes now.
+    let crashed = dir.file("crashed.kv");
+    std::fs::copy(&path, &crashed).expect("copy");
+    let again = Db::open(&crashed, &options()).expect("open");
+    for _ in 0..40 {
+        drop(again.begin_write(WriteOptions::default()).expect("begin"));
+    }
+    let mut image = std::fs::read(&crashed).expect("read");
+    let (newest, pages) = newest_slot(&image);
+    assert!(pages.iter().any(|pages| *pages == before), "{pages:?}");
+    // And once more, and the newest slot cannot be read then. The one before is of a longer file.
+    image[newest * SLOT_BYTES + 100] ^= 1;
+    let damaged = dir.file("damaged.kv");
+    std::fs::write(&damaged, &image).expect("write");
+    let opened = Db::open(&damaged, &options()).expect("the commit before");
+    assert_eq!(opened.stat().pages, before);
+    is_whole(&opened);
+    drop(opened);
+    // Two commits later, nobody needs that any more.
+    let report = compact(&again);
+    assert!(bytes(&crashed) < before * PAGE / 2, "{report:?}");
+    is_whole(&again);
+}
+
+#[test]
+fn where_nothing_can_move_the_free_end_is_cut_all_the_same() {
+    let disk = Sparse::new();
+    let db = Db::open_storage(disk.clone(), &options()).expect("open");
+    fill(&db, b"first", 20_000);
+    let kept = fill(&db, b"kept", 10_000);
+    fill(&db, b"behind", 5_000);
+    drop_table(&db, b"first");
+    let punch = CompactOptions {
+        stay: true,
+        punch: true,
+    };
+    db.compact(&punch, &Job::silent()).expect("compact");
+    drop_table(&db, b"behind");
+    for n in 0..20 {
+        change(&db, |txn| {
+            txn.put(kept, &key(n * 400), &[(n * 400) as u8; 200], PutMode::Set)
+                .map(drop)
+        });
+    }
+    // Too little for the pages that could move to the front.
+    disk.leave(16);
+    let before = disk.len().expect("the length");
+    let report = db.compact(&CompactOptions::default(), &Job::silent());
+    let report = report.expect("what can be given back is given back");
+    let after = disk.len().expect("the length");
+    assert!(after + 150 * PAGE < before, "{before} -> {after}: {report:?}");
+    has_all(&mut db.begin_read().expect("read"), kept, 10_000);
     is_whole(&db);
 }

@@ -2,9 +2,14 @@
 
 use super::page_writer::PageWriter;
 use crate::error::{Error, Result};
-use crate::ids::{PageNo, Run};
+use crate::ids::{CommitId, PageNo, Run};
 
 impl PageWriter {
+    /// Returns the newest commit whose readers see dead pages behind `from`, as far as is known.
+    pub fn reader_behind(&self, from: PageNo) -> Option<CommitId> {
+        self.state.space.reader_behind(from)
+    }
+
     /// Returns where the file could end if what lives behind that was moved to free pages before it: with a twentieth
     /// of the moved pages and `spare` more for what moving writes besides, and not before `least`. All zones are
     /// loaded.

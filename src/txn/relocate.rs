@@ -49,10 +49,9 @@ pub struct Relocated {
     /// The number of pages of long values and long keys that stay behind the frontier, because no free run before it
     /// takes them.
     pub left: u64,
-    /// The number of tables that were passed over, because only a newer version may change them.
-    pub foreign_tables: u64,
     /// Why it stopped, or `None` if it has gone through all trees. Nothing lies behind the frontier any more then, but
-    /// for what was left, what snapshots and readers keep, and what others have written there meanwhile.
+    /// for what was left, what snapshots and readers keep, tables that only a newer version may change, and what others
+    /// have written there meanwhile.
     pub stop: Option<Stop>,
 }
 
@@ -75,24 +74,22 @@ impl Draft {
         let mut work = Relocation::new(frontier);
         (work.moves, work.looks) = (budget, LOOKS);
         let done = self.relocate_trees(at, &mut work, pages);
-        let foreign_tables = done.map_err(|e| self.fail(e))?;
+        done.map_err(|e| self.fail(e))?;
         Ok(Relocated {
             moved: work.moved,
             left: work.left,
-            foreign_tables,
             stop: work.stop,
         })
     }
 
-    /// Goes through the trees as far as `work` allows. Returns how many tables were passed over.
-    fn relocate_trees(&mut self, at: &mut RelocateFrom, work: &mut Relocation, pages: &mut PageWriter) -> Result<u64> {
+    /// Goes through the trees as far as `work` allows.
+    fn relocate_trees(&mut self, at: &mut RelocateFrom, work: &mut Relocation, pages: &mut PageWriter) -> Result<()> {
         pages.take_before(work.frontier);
         know_snapshots(pages)?;
         know_wanted_zones(pages)?;
         let reserve = (RESERVE / self.page_size() as u64).max(RESERVE_PAGES);
         let reserved = self.stat().private_pages + reserve;
         work.room = pages.free_before_limit(COUNTED).saturating_sub(reserved);
-        let mut foreign = 0;
         let newest_named = newest_named(pages);
         loop {
             let table = self.tree_from(at.table, work)?;
@@ -105,18 +102,14 @@ impl Draft {
                 *at = RelocateFrom { table, key: Vec::new() };
             }
             if work.stop.is_some() {
-                return Ok(foreign);
+                return Ok(());
             }
-            let known = match table {
-                TableId::CATALOGUE | TableId::SPACE => {
-                    self.relocate_unlisted(at, work, pages)?;
-                    true
-                }
+            match table {
+                TableId::CATALOGUE | TableId::SPACE => self.relocate_unlisted(at, work, pages)?,
                 _ => self.relocate_table(at, work, pages)?,
-            };
-            foreign += u64::from(!known);
+            }
             if work.stop.is_some() {
-                return Ok(foreign);
+                return Ok(());
             }
             match table {
                 TableId::SPACE => break,
@@ -124,7 +117,7 @@ impl Draft {
             }
         }
         *at = RelocateFrom::default();
-        Ok(foreign)
+        Ok(())
     }
 
     /// Returns the first tree whose number is not below `from` of which something may lie behind the frontier. Where
@@ -147,26 +140,26 @@ impl Draft {
         Ok(table)
     }
 
-    /// Moves pages of a table. Returns false if this version may not change it.
-    fn relocate_table(&mut self, at: &mut RelocateFrom, work: &mut Relocation, pages: &mut PageWriter) -> Result<bool> {
+    /// Moves pages of a table, unless only a newer version may change it.
+    fn relocate_table(&mut self, at: &mut RelocateFrom, work: &mut Relocation, pages: &mut PageWriter) -> Result<()> {
         let index = match self.open(at.table) {
             Ok(index) => index,
             // This draft has dropped it.
-            Err(Error::NoTable(_)) => return Ok(true),
+            Err(Error::NoTable(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
         match self.check_changeable(index) {
             Ok(()) => {}
             // Users may not change this list, but its pages may move.
             Err(Error::Unsupported(_)) if at.table == TableId::SNAPSHOTS => {}
-            Err(Error::Unsupported(_)) => return Ok(false),
+            Err(Error::Unsupported(_)) => return Ok(()),
             Err(error) => return Err(error),
         }
         let moved = work.moved;
         let tree = &mut self.tables[index.0].tree;
         self.builder.relocate(tree, &mut at.key, work, pages)?;
         if work.moved == moved {
-            return Ok(true);
+            return Ok(());
         }
         match at.table {
             TableId::MAIN => {}
@@ -177,7 +170,7 @@ impl Draft {
             // Its record changes in the catalogue, at worst in a leaf of its own.
             _ => work.note_taken(1),
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Moves pages of the catalogue or of the space tree, whose new root is kept for the commit.
@@ -298,7 +291,10 @@ mod tests {
         );
         assert_eq!(next(256, 1000), behind(350));
         assert_eq!(next(351, 1000), NextTable::MayBeBehind(TableId::CATALOGUE));
-        assert_eq!([next(256, 20), next(320, 20), next(340, 20)], [later(320), later(340), behind(350)]);
+        assert_eq!(
+            [next(256, 20), next(320, 20), next(340, 20)],
+            [later(320), later(340), behind(350)]
+        );
     }
 
     #[test]
@@ -310,7 +306,10 @@ mod tests {
         assert!(catalogue.height == 2 && root > low + 3, "{catalogue:?}");
         let source = builder.pages();
         let next = |from: u64| table_from(&source, &catalogue, (TableId::new(from), 1000), FRONTIER);
-        assert_eq!(next(300).expect("a whole catalogue"), NextTable::MayBeBehind(TableId::CATALOGUE));
+        assert_eq!(
+            next(300).expect("a whole catalogue"),
+            NextTable::MayBeBehind(TableId::CATALOGUE)
+        );
         source.replace(PageNo::new(root.get() - 1), low);
         assert!(matches!(next(300), Err(Error::Corrupt(_))), "{:?}", next(300));
         for number in [TableId::CATALOGUE, TableId::SPACE] {
