@@ -114,10 +114,10 @@ impl Db {
         self.pager().time_of(newest).is_some_and(|made| made <= time)
     }
 
-    /// Gives back what dropped snapshots have left, and returns how many pages no snapshot keeps any more for that. Older
-    /// readers may still see some of them, and the number is about right where others write meanwhile. Without this
-    /// call, later commits do it, a part each. It makes commits that change nothing, and makes them durable; between
-    /// them others can write.
+    /// Gives back what dropped snapshots have left, and returns how many pages no snapshot keeps any more for that.
+    /// Older readers may still see some of them, and the number is about right where others write meanwhile. Without
+    /// this call, later commits do it, a part each. It makes commits that change nothing, and makes them durable;
+    /// between them others can write.
     ///
     /// # Errors
     /// Those of [`Db::begin_write`] and [`WriteTxn::commit`].

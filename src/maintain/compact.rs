@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 const TURN_MAX: Duration = Duration::from_millis(20);
 /// Bytes of free pages that are left before the place where the file is to end, and the fewest pages: moving leaves
 /// some to what its commits write besides, and what others write meanwhile goes there.
-const SPARE: u64 = 192 << 10;
+const SPARE_BYTES: u64 = 192 << 10;
 const SPARE_PAGES: u64 = 24;
 /// Up to so many bytes are left where others write meanwhile, or this part of the file, as its inverse: it is what lazy
 /// commits take until a sync gives back the pages that they have replaced.
@@ -128,8 +128,8 @@ impl Db {
             for _ in 0..ROUNDS {
                 self.leave_out_end(job)?;
                 let spare = match self.pager().times_passed_on() > passed_on {
-                    true => (self.stat().pages * page_size / SPARE_PART).clamp(SPARE, SPARE_BESIDE_OTHERS),
-                    false => SPARE,
+                    true => (self.stat().pages * page_size / SPARE_PART).clamp(SPARE_BYTES, SPARE_BESIDE_OTHERS),
+                    false => SPARE_BYTES,
                 };
                 if options.stay {
                     break;
@@ -170,7 +170,7 @@ impl Db {
     fn leave_out_end(&self, job: &Job<'_>) -> Result<()> {
         for _ in 0..ROUNDS {
             job.advance(0)?;
-            self.make_dead_pages_free()?;
+            self.free_waiting_pages()?;
             let mut txn = self.begin_write(WriteOptions {
                 durability: Some(Durability::Full),
                 ..WriteOptions::default()
@@ -230,7 +230,7 @@ impl Db {
                 Some(Stop::NoRoom) if moved_since_sync == 0 => return Ok(any),
                 // What the steps have replaced again and again waits for syncs, and is room for the next ones then.
                 Some(Stop::NoRoom) => {
-                    self.make_dead_pages_free()?;
+                    self.free_waiting_pages()?;
                     moved_since_sync = 0;
                 }
             }
@@ -281,8 +281,8 @@ impl Db {
         Ok(pages)
     }
 
-    /// Returns the newest commit whose readers see dead pages so near to the end of the file that it could be shorter by
-    /// a part worth while.
+    /// Returns the newest commit whose readers see dead pages so near to the end of the file that it could be shorter
+    /// by a part worth while.
     fn reader_at_end(&self) -> Result<Option<CommitId>> {
         let mut pages = self.lock_write(self.wait_limit())?;
         know_all_space(&mut pages)?;
@@ -291,7 +291,7 @@ impl Db {
     }
 
     /// Makes dead pages free that wait for syncs, if there are any.
-    fn make_dead_pages_free(&self) -> Result<()> {
+    fn free_waiting_pages(&self) -> Result<()> {
         let pages = self.lock_write(self.wait_limit())?;
         if pages.has_waiting_pages() {
             drop(pages);

@@ -14,12 +14,12 @@
 //! | `write_state` | what a writer knows of the newest commit, and what it derives from that          |
 //! | `page_writer` | what a writer does before its commit                                             |
 //! | `page_sink`   | how trees take pages from a writer, write and release them                       |
-//! | `limit`       | taking pages only before a certain page, so that the end of the file comes free  |
+//! | `frontier`    | taking pages only before a certain page, so that the end of the file comes free  |
 //! | `chunks`      | a sorted list whose copies share what they have in common                        |
 //! | `recorded`    | which commits named snapshots hold, as a writer knows it                         |
 //! | `room`        | room for the file to grow, and a disk that is full                               |
 //! | `shrink`      | how the file becomes shorter                                                     |
-//! | `frontier`    | where the file could end if pages were moved                                     |
+//! | `possible_end` | where the file could end if pages were moved                                     |
 //! | `punch`       | giving the room of free runs inside the file back                                |
 //! | `folding`     | how dead space gets into the space tree, and what snapshots see is parked there    |
 //! | `written`     | the pages that a transaction wrote, for the record of its commit                 |
@@ -53,11 +53,11 @@ mod descriptor;
 mod folding;
 mod frontier;
 mod identity;
-mod limit;
 mod open;
 mod options;
 mod page_sink;
 mod page_writer;
+mod possible_end;
 mod punch;
 mod recorded;
 mod room;

@@ -19,15 +19,15 @@ use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 
 /// A file that has no more than this behind its end is not cut without being asked, because it grows ahead as far.
-const SPARE: u64 = 2 << 20;
+const BEHIND_END_MAX: u64 = 2 << 20;
 /// A free run at the end is left out without being asked if it is this part of the file, as its inverse, and has so
 /// many bytes.
 const SHRINK_PART: u64 = 8;
 const SHRINK_MIN: u64 = 1 << 20;
 /// So many bytes of the file, or this part of what is to go, as its inverse, are cut off at once, so that nobody waits
 /// long for the write lock: a megabyte that is in memory takes some 50 us.
-const PIECE: u64 = 1 << 20;
-const PIECE_PART: u64 = 256;
+const CUT_MIN: u64 = 1 << 20;
+const CUT_PART: u64 = 256;
 
 /// What became of a cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl PageWriter {
         let pager = &*self.pager;
         let end = (self.tip_end() + self.kept_room(&self.state.tip.roots)).offset(pager.page_size);
         let there = PageNo::new(pager.file_pages.load(SeqCst)).offset(pager.page_size);
-        if there > end + end / SHRINK_PART + SPARE {
+        if there > end + end / SHRINK_PART + BEHIND_END_MAX {
             // The next writers go on.
             let _ = self.cut_pieces(1);
         }
@@ -190,7 +190,7 @@ impl PageWriter {
         *learned = pager.shared.cuts().fetch_add(1, SeqCst) + 1;
         // This comes first, because a view must not reach what is gone.
         pager.file_pages.store(tip.pages, SeqCst);
-        let piece = PIECE.max(there.saturating_sub(need) / PIECE_PART);
+        let piece = CUT_MIN.max(there.saturating_sub(need) / CUT_PART);
         let mut now = there;
         for pieces in 1.. {
             now = with_room.max(now.saturating_sub(piece));
@@ -339,7 +339,7 @@ mod tests {
             // It does so when it begins.
             drop(writer(&pager, &[]));
             let now = pager.storage.len().expect("the length");
-            assert_eq!(before - now, PIECE, "{round}");
+            assert_eq!(before - now, CUT_MIN, "{round}");
             before = now;
         }
     }

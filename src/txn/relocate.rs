@@ -24,7 +24,7 @@ use crate::tree::write::relocation::{Relocation, Stop};
 
 /// The most pages that a draft looks at, so that it does not have the write lock for long if it finds little to move.
 /// Moving one takes about 3 us if the file is in memory, and looking at one less, so this is 12 ms at most.
-const LOOKS: u64 = 1 << 12;
+const LOOKED_AT_MAX: u64 = 1 << 12;
 /// The most tables that it passes over because nothing of them can lie behind the frontier.
 const TABLES_PASSED: u64 = 1 << 16;
 /// The bytes of free pages that are left to what a commit writes besides, and the fewest pages: catalogue, space tree
@@ -72,7 +72,7 @@ impl Draft {
         self.check_usable()?;
         self.pinned_values.clear();
         let mut work = Relocation::new(frontier);
-        (work.moves, work.looks) = (budget, LOOKS);
+        (work.moves, work.looks) = (budget, LOOKED_AT_MAX);
         let done = self.relocate_trees(at, &mut work, pages);
         done.map_err(|e| self.fail(e))?;
         Ok(Relocated {
@@ -89,7 +89,7 @@ impl Draft {
         know_wanted_zones(pages)?;
         let reserve = (RESERVE / self.page_size() as u64).max(RESERVE_PAGES);
         let reserved = self.stat().private_pages + reserve;
-        work.room = pages.free_before_limit(COUNTED).saturating_sub(reserved);
+        work.room = pages.free_before_frontier(COUNTED).saturating_sub(reserved);
         let newest_named = newest_named(pages);
         loop {
             let table = self.tree_from(at.table, work)?;

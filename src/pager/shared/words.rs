@@ -281,8 +281,8 @@ impl Shared {
     }
 
     /// Returns the word of the page before which writers take pages while somebody moves what lies behind it, and of
-    /// the commit that was the newest then, or 0 (`pager/limit.rs`). It is a wish: nothing depends on it, and it may be
-    /// left behind by a process that was killed.
+    /// the commit that was the newest then, or 0 (`pager/frontier.rs`). It is a wish: nothing depends on it, and it may
+    /// be left behind by a process that was killed.
     pub fn frontier(&self) -> &AtomicU64 {
         self.word(at::FRONTIER)
     }
