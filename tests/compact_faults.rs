@@ -118,7 +118,7 @@ fn after_a_crash_the_file_stays_as_long_as_the_commit_before_needs_it() {
     }
     let mut image = std::fs::read(&crashed).expect("read");
     let (newest, pages) = newest_slot(&image);
-    assert!(pages.iter().any(|pages| *pages == before), "{pages:?}");
+    assert!(pages.contains(&before), "{pages:?}");
     // And once more, and the newest slot cannot be read then. The one before is of a longer file.
     image[newest * SLOT_BYTES + 100] ^= 1;
     let damaged = dir.file("damaged.kv");
