@@ -49,20 +49,22 @@ pub struct kv_compact_report {
     pub reserved: u32,
     /// Pages of the newest commit before.
     pub pages_before: u64,
-    /// Pages of the newest commit afterwards. The file is longer if held_commit is in the way.
+    /// Pages of the newest commit afterwards. The file is longer if held_commit is in the way, and may be if others
+    /// made it shorter at the same time, again and again: another call cuts it then.
     pub pages_after: u64,
     /// Pages that were moved.
     pub moved_pages: u64,
-    /// Bytes by which the file became shorter.
+    /// Bytes by which this process made the file shorter.
     pub cut_bytes: u64,
-    /// Bytes of room inside the file that the file system got back. What had no room before does not count.
+    /// Bytes of room inside the file that the file system got back. What had no room before does not count, but for a
+    /// database in memory, of which each call counts all that is free.
     pub punched_bytes: u64,
-    /// Dead pages that readers still see, as far as is known. They stay where they are.
+    /// Dead pages that readers still see, or that wait for a sync, as far as is known. They stay where they are.
     pub pending_pages: u64,
     /// Dead pages that snapshots keep. They stay where they are.
     pub parked_pages: u64,
     /// The commit of a reader that must end before the file can become as small as it might, as in
-    /// kv_reader_info.commit; 0 = no reader is in the way.
+    /// kv_reader_info.commit; 0 = no reader is in the way. Readers of older snapshots can be, however late they began.
     pub held_commit: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
@@ -80,15 +82,22 @@ fn chosen(value: u32, invalid: &'static str) -> Outcome<bool> {
 /// Makes the file smaller while it is in use: moves what lives at its end to free pages before it, and cuts the file
 /// where its newest commit ends then. (A compact copy in another file is what kv_backup() makes with KV_JOB_COMPACT.)
 ///
-/// Others go on reading and writing, in all processes. The call makes commits that change nothing and are durable when
-/// it returns; other write transactions have their turns between them. What readers and snapshots see stays where it
-/// is: the report tells how many pages that are. The file is not cut below a reader that began before the pages moved;
-/// held_commit names its commit then, and a later call does the rest when that reader has ended (kv_reader_at() tells
-/// whose it is).
+/// Others go on reading and writing, in all processes. The call first gives back what dropped snapshots have left
+/// (kv_reclaim()). It makes commits that change nothing and are durable when it returns; other write transactions have
+/// their turns between them. A step with the write lock takes some 0.1 ms, and longer where it moves a long value,
+/// which it does as a whole. Beside others who write without a pause, one call may stop early; another one goes on.
 ///
-/// Where pages must move, about 0.7 MB are written for each MB that is given back. Nothing moves if the file would not
-/// become shorter by a 64th of it. Without this call, a commit that finds an eighth of the file (1 MiB at least) free
-/// at its end cuts that off by itself, but moves nothing.
+/// What readers and snapshots see stays where it is: the report tells how many pages that are. So do tables that only a
+/// newer version can change, and long values for which no free run is long enough. The file is not cut below a reader
+/// that sees a commit from before the pages moved: one that began before, or one of an older snapshot, however late it
+/// began. held_commit names its commit then, and a later call does the rest when that reader has ended (kv_reader_at()
+/// tells whose it is).
+///
+/// What is written is what lives at the end of the file, and a twentieth more: about 0.7 MB for each MB that is given
+/// back where two thirds of the file live, and 0.1 to 0.2 MB where little does. Nothing moves if the file would not
+/// become shorter by a 64th of it. Where the disk has no room for what would move, what is free at the end is cut off
+/// all the same. Without this call, a commit that finds an eighth of the file (1 MiB at least) free at its end cuts
+/// that off by itself, but moves nothing.
 ///
 /// A write transaction that `progress` begins must have ended when it returns, because this call would wait for it.
 ///
@@ -96,9 +105,9 @@ fn chosen(value: u32, invalid: &'static str) -> Outcome<bool> {
 /// @param report   Filled after KV_OK; start from KV_COMPACT_REPORT_INIT. May be NULL.
 /// @return KV_OK: look at the report; KV_INVALID (stay or punch is neither 0 nor 1, the reserved field is not 0,
 ///         struct_size); KV_CANCELLED (progress, or as kv_txn_begin()), KV_BUSY, KV_DEADLOCK (as kv_txn_begin());
-///         KV_READ_ONLY; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT, KV_IN_DOUBT, KV_POISONED
-///         (the content is the same after each failure, and what was given back before stays so); KV_BAD_HANDLE,
-///         KV_FORKED.
+///         KV_READ_ONLY; KV_NO_SPACE (nothing could be given back), KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY,
+///         KV_LIMIT, KV_IN_DOUBT, KV_POISONED (the content is the same after each failure, and what was given back
+///         before stays so); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
 #[must_use]

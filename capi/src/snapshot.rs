@@ -416,11 +416,12 @@ fn missing<'n>(db: &Db, first: &'n [u8], last: &'n [u8]) -> &'n [u8] {
     }
 }
 
-/// Gives back what dropped snapshots alone had, as far as nobody reads it any more: the pages are free afterwards, for
-/// new data. Without this call, later commits do it, a part each. It makes commits that change nothing and are
+/// Gives back what dropped snapshots alone had: the pages are free for new data afterwards, as far as nobody reads them
+/// any more. Without this call, later commits do it, a part each. It makes commits that change nothing and are
 /// durable; other write transactions have their turns between them.
 ///
-/// @param freed  Receives how many pages were given back; may be NULL.
+/// @param freed  Receives how many pages no snapshot keeps any more; may be NULL. Readers may still see some of them,
+///               and where others write meanwhile, the number is only about right.
 /// @return KV_OK; KV_BUSY, KV_CANCELLED, KV_DEADLOCK (as kv_txn_begin()); KV_READ_ONLY; KV_NO_SPACE, KV_IO, KV_CORRUPT,
 ///         KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT, KV_IN_DOUBT, KV_POISONED (what was given back before stays so);
 ///         KV_BAD_HANDLE, KV_FORKED.

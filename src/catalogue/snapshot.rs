@@ -88,7 +88,7 @@ pub struct SnapshotRecord {
     pub automatic: bool,
     /// Whether it is a mark, which holds nothing and has no roots.
     pub mark: bool,
-    /// Whether it becomes a mark when the policy of the file says so. Of a dropped one: it did, so that less is kept.
+    /// Whether it becomes a mark when the policy of the file says so.
     pub yields: bool,
     /// The root of the main table.
     pub main: Root,

@@ -235,7 +235,6 @@ impl WriteTxn {
     }
 
     fn carry_out(&mut self, plan: Plan, from: &ReadTxn) -> Result<u64> {
-        self.pages.note_addition();
         let mut changed = 0;
         for step in plan.steps {
             changed += match step {
@@ -256,6 +255,7 @@ impl WriteTxn {
                     let table = self.draft.table(at).tree.table;
                     let root = root_then(from, table, &record);
                     if !self.draft.table(at).is_described_as(&record) {
+                        self.pages.note_addition();
                         self.draft.table_mut(at).describe_as(record);
                         self.draft.mark_changed();
                     }

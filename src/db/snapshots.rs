@@ -114,27 +114,36 @@ impl Db {
         self.pager().time_of(newest).is_some_and(|made| made <= time)
     }
 
-    /// Gives back what dropped snapshots have left, as far as nobody sees it any more, and returns how many pages that
-    /// are. Without this call, later commits do it, a part each. It makes commits that change nothing, and makes them
-    /// durable; between them others can write.
+    /// Gives back what dropped snapshots have left, and returns how many pages no snapshot keeps any more for that.
+    /// Older readers may still see some of them, and the number is about right where others write meanwhile. Without
+    /// this call, later commits do it, a part each. It makes commits that change nothing, and makes them durable;
+    /// between them others can write.
     ///
     /// # Errors
     /// Those of [`Db::begin_write`] and [`WriteTxn::commit`].
     pub fn reclaim(&self) -> Result<u64> {
+        self.reclaim_while(|| Ok(true))
+    }
+
+    /// Does so as long as `goes_on` says, which is asked before each commit, without the write lock.
+    ///
+    /// # Errors
+    /// Those of [`Db::reclaim`] and of `goes_on`.
+    pub(crate) fn reclaim_while(&self, mut goes_on: impl FnMut() -> Result<bool>) -> Result<u64> {
         let (reaped, kept) = (self.pager().reaped_pages(), self.stat().parked_pages);
-        loop {
+        while goes_on()? {
             // What was dropped must be dropped for good before the last of it can go.
             self.sync()?;
             let mut txn = self.begin_write(WriteOptions::default())?;
             if !txn.draft.reclaim(&mut txn.pages)? {
-                drop(txn);
-                // What was not parked yet comes free without being reaped.
-                let parked = self.pager().reaped_pages() - reaped;
-                return Ok(parked.max(kept.saturating_sub(self.stat().parked_pages)));
+                break;
             }
             (txn.folds, txn.same) = (true, true);
             txn.commit()?;
         }
+        // What was not parked yet comes free without being reaped.
+        let parked = self.pager().reaped_pages() - reaped;
+        Ok(parked.max(kept.saturating_sub(self.stat().parked_pages)))
     }
 }
 

@@ -10,8 +10,8 @@ use crate::page::leaf::Stored;
 use crate::pager::{Durability, PageWriter, Shrink, Snapshot};
 use crate::tree::read::cursor::TreeCursor;
 use crate::txn::{
-    know_all_space, parked_end, CommitMode, Draft, Entry, Pages, RelocateFrom, Relocated, TableIndex, TakenEntry,
-    TreeRef, UnfinishedValues, WriteStat,
+    know_all_space, CommitMode, Draft, Entry, Pages, RelocateFrom, Relocated, TableIndex, TakenEntry, TreeRef,
+    UnfinishedValues, WriteStat,
 };
 
 /// The write transaction, which begins with [`Db::begin_write`](super::Db::begin_write). There is one at a time in all
@@ -283,15 +283,14 @@ impl WriteTxn {
         self.draft.base().pages
     }
 
-    /// Returns where the file could end if what lives behind that was moved, with `spare` free pages left.
+    /// Returns where the file could end if what lives behind that was moved, but not before `least`, with `spare` free
+    /// pages left.
     ///
     /// # Errors
     /// `Corrupt`, `Io`, `NoMemory`: what is free cannot be known.
-    pub(crate) fn possible_end(&mut self, spare: u64) -> Result<PageNo> {
+    pub(crate) fn possible_end(&mut self, least: PageNo, spare: u64) -> Result<PageNo> {
         know_all_space(&mut self.pages)?;
-        let space = self.draft.base().roots.space;
-        let parked = parked_end(&self.pages.view(), &space).map_err(|e| e.in_table(TableId::SPACE))?;
-        self.pages.possible_end(parked, spare)
+        self.pages.possible_end(least, spare)
     }
 
     fn finish(mut self, wait: bool) -> Result<CommitId> {

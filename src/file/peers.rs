@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// The first word of the memory: a name and the version of the layout. Version 3 has in the words of those who write
 /// and sync since when they do so; version 4 has four roots in a descriptor; version 5 says when the file became
-/// shorter.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x05\0");
+/// shorter; version 6 says since when pages are taken before a frontier.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x06\0");
 /// The part of that word that is the name.
 const NAME: u64 = 0x0000_FFFF_FFFF_FFFF;
 

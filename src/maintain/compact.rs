@@ -1,12 +1,12 @@
 //! Giving space back while the database is in use.
 
 use super::job::Job;
-use crate::db::{Db, WriteOptions};
-use crate::error::Result;
-use crate::ids::{CommitId, PageNo};
+use crate::db::{Db, WriteOptions, WriteTxn};
+use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, TableId};
 use crate::pager::{Cut, Durability, PageWriter, Pager};
 use crate::tree::write::relocation::Stop;
-use crate::txn::{know_all_space, RelocateFrom};
+use crate::txn::{know_all_space, parked_end, RelocateFrom, Relocated};
 use std::time::{Duration, Instant};
 
 /// Free runs of fewer bytes are not given back to the file system by themselves.
@@ -28,12 +28,14 @@ const PAUSE: Duration = Duration::from_micros(200);
 const TURN_MAX: Duration = Duration::from_millis(20);
 /// Bytes of free pages that are left before the place where the file is to end, and the fewest pages: moving leaves
 /// some to what its commits write besides, and what others write meanwhile goes there.
-const SPARE: u64 = 192 << 10;
+const SPARE_BYTES: u64 = 192 << 10;
 const SPARE_PAGES: u64 = 24;
 /// Up to so many bytes are left where others write meanwhile, or this part of the file, as its inverse: it is what lazy
 /// commits take until a sync gives back the pages that they have replaced.
 const SPARE_BESIDE_OTHERS: u64 = 4 << 20;
 const SPARE_PART: u64 = 16;
+/// A commit gives back so many parked extents, if there are as many.
+const RECLAIMED: u64 = 4096;
 /// Moving is worth while if the file becomes shorter by this part, as its inverse.
 const WORTH: u64 = 64;
 
@@ -57,17 +59,40 @@ pub struct CompactReport {
     pub pages_after: u64,
     /// The pages that were moved.
     pub moved_pages: u64,
-    /// The bytes by which the file became shorter.
+    /// The bytes by which this process has made the file shorter.
     pub cut_bytes: u64,
-    /// The bytes of room inside the file that were given back. What had no room before does not count.
+    /// The bytes of room inside the file that were given back. What had no room before does not count, but for a
+    /// database in memory, which does not know.
     pub punched_bytes: u64,
-    /// Dead pages that readers still see, as far as is known. They stay where they are.
+    /// Dead pages that readers still see, or that wait for a sync, as far as is known. They stay where they are.
     pub pending_pages: u64,
     /// Dead pages that named snapshots keep. They stay where they are.
     pub parked_pages: u64,
     /// The commit of a reader that must end before the file can be cut, or before what it sees of the end can come
-    /// free, if there is one.
+    /// free, if there is one. It may be the reader of a snapshot.
     pub held: Option<CommitId>,
+}
+
+/// Steps that a crash takes back have moved nothing, and nothing is lost with them.
+const LAZY: WriteOptions = WriteOptions {
+    wait: None,
+    durability: Some(Durability::Lazy),
+    write_memory: None,
+};
+
+/// How many pages a step moves.
+struct StepSize(u64);
+
+impl StepSize {
+    /// Learns from how long a step took. A sync that fell into it took its time without the lock; the next ones catch
+    /// up.
+    fn learn(&mut self, took: Duration) {
+        if took > STEP_TIME {
+            self.0 = (self.0 / 2).max(STEP_MIN);
+        } else if took < STEP_TIME / 2 {
+            self.0 = (self.0 * 2).min(STEP_MAX);
+        }
+    }
 }
 
 /// As long as this lives, writers can be told to take pages before a frontier.
@@ -94,18 +119,29 @@ impl Db {
             pages_before: before.pages,
             ..CompactReport::default()
         };
-        self.reclaim()?;
+        self.reclaim_what_is_there(job)?;
+        // A disk without room for what is moved is no reason not to give back what is free.
+        let mut no_room = None;
         {
             let _frontier = Frontier(self.pager());
             let (page_size, passed_on) = (self.pager().page_size() as u64, self.pager().times_passed_on());
             for _ in 0..ROUNDS {
                 self.leave_out_end(job)?;
                 let spare = match self.pager().times_passed_on() > passed_on {
-                    true => (self.stat().pages * page_size / SPARE_PART).clamp(SPARE, SPARE_BESIDE_OTHERS),
-                    false => SPARE,
+                    true => (self.stat().pages * page_size / SPARE_PART).clamp(SPARE_BYTES, SPARE_BESIDE_OTHERS),
+                    false => SPARE_BYTES,
                 };
-                if options.stay || !self.move_end(spare, &mut report, job)? {
+                if options.stay {
                     break;
+                }
+                match self.move_end(spare, &mut report, job) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error @ Error::NoSpace(_)) => {
+                        no_room = Some(error);
+                        break;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             // The last round may have moved something, too.
@@ -117,12 +153,14 @@ impl Db {
         }
         // Writers cut what they find, too.
         report.cut_bytes = self.pager().cut_bytes() - cut_before;
+        if let Some(error) = no_room.filter(|_| report.cut_bytes == 0 && report.punched_bytes == 0) {
+            return Err(error);
+        }
         let after = self.stat();
         report.pages_after = after.pages;
         (report.pending_pages, report.parked_pages) = (after.pending_pages, after.parked_pages);
-        if after.readers > 0 && after.pending_pages > 0 {
-            // What it sees may be what kept the end of the file from being left out.
-            report.held = report.held.or(Some(after.oldest));
+        if report.held.is_none() && after.readers > 0 && !options.stay {
+            report.held = self.reader_at_end()?;
         }
         job.finish()?;
         Ok(report)
@@ -132,7 +170,7 @@ impl Db {
     fn leave_out_end(&self, job: &Job<'_>) -> Result<()> {
         for _ in 0..ROUNDS {
             job.advance(0)?;
-            self.make_dead_pages_free()?;
+            self.free_waiting_pages()?;
             let mut txn = self.begin_write(WriteOptions {
                 durability: Some(Durability::Full),
                 ..WriteOptions::default()
@@ -145,34 +183,44 @@ impl Db {
         Ok(())
     }
 
+    /// Gives back what dropped snapshots have left, as far as it was parked before: others may go on dropping some.
+    fn reclaim_what_is_there(&self, job: &Job<'_>) -> Result<()> {
+        let mut commits = ROUNDS as u64 + self.stat().pages / RECLAIMED;
+        self.reclaim_while(|| {
+            job.advance(0)?;
+            commits = commits.saturating_sub(1);
+            Ok(commits > 0)
+        })?;
+        Ok(())
+    }
+
+    /// Returns the page behind the last one that is parked for snapshots. All of that is read, so it is done without
+    /// the write lock; what others park meanwhile only makes some moves vain.
+    fn parked_end(&self) -> Result<PageNo> {
+        let reader = self.begin_read()?;
+        let newest = reader.snapshot();
+        parked_end(&newest.view(), &newest.desc().roots.space).map_err(|e| e.in_table(TableId::SPACE))
+    }
+
     /// Moves what lives at the end of the file to free pages before it, if that makes the file shorter by a part worth
     /// while. So many bytes of free pages stay before it. Returns whether anything was moved.
     fn move_end(&self, spare: u64, report: &mut CompactReport, job: &Job<'_>) -> Result<bool> {
-        let lazy = WriteOptions {
-            durability: Some(Durability::Lazy),
-            ..WriteOptions::default()
-        };
         let spare = (spare / self.pager().page_size() as u64).max(SPARE_PAGES);
-        let mut txn = self.begin_write(lazy)?;
-        let (frontier, pages) = (txn.possible_end(spare)?, txn.file_pages());
+        let least = self.parked_end()?;
+        let mut txn = self.begin_write(LAZY)?;
+        let (frontier, pages) = (txn.possible_end(least, spare)?, txn.file_pages());
         if pages - frontier.get() < (pages / WORTH).max(1) {
             return Ok(false);
         }
         job.expect(pages - frontier.get());
-        let (mut at, mut any, mut step, mut moved_since_sync) = (RelocateFrom::default(), false, STEP_MIN, 0);
+        let (mut at, mut any, mut moved_since_sync) = (RelocateFrom::default(), false, 0);
+        let mut step = StepSize(STEP_MIN);
         loop {
-            // What others write meanwhile would have to be moved as well.
-            self.pager().set_frontier(Some(frontier));
             let begun = Instant::now();
             let passed_on = self.pager().times_passed_on();
-            let done = txn.relocate(frontier, &mut at, step)?;
-            if done.moved > 0 {
-                txn.commit()?;
-                any = true;
-            } else {
-                drop(txn);
-            }
+            let done = self.make_step(txn, (frontier, step.0), &mut at)?;
             let took = begun.elapsed();
+            any |= done.moved > 0;
             report.moved_pages += done.moved;
             job.advance(done.moved)?;
             moved_since_sync += done.moved;
@@ -182,19 +230,30 @@ impl Db {
                 Some(Stop::NoRoom) if moved_since_sync == 0 => return Ok(any),
                 // What the steps have replaced again and again waits for syncs, and is room for the next ones then.
                 Some(Stop::NoRoom) => {
-                    self.make_dead_pages_free()?;
+                    self.free_waiting_pages()?;
                     moved_since_sync = 0;
                 }
             }
-            // A sync that fell into this step took its time without the lock; the next ones catch up.
-            if took > STEP_TIME {
-                step = (step / 2).max(STEP_MIN);
-            } else if took < STEP_TIME / 2 {
-                step = (step * 2).min(STEP_MAX);
-            }
+            step.learn(took);
             self.give_turn(passed_on, took);
-            txn = self.begin_write(lazy)?;
+            txn = self.begin_write(LAZY)?;
         }
+    }
+
+    /// Moves some pages, and commits that if there were any.
+    fn make_step(
+        &self,
+        mut txn: WriteTxn,
+        (frontier, pages): (PageNo, u64),
+        at: &mut RelocateFrom,
+    ) -> Result<Relocated> {
+        // What others write meanwhile would have to be moved as well.
+        self.pager().set_frontier(Some(frontier));
+        let done = txn.relocate(frontier, at, pages)?;
+        if done.moved > 0 {
+            txn.commit()?;
+        }
+        Ok(done)
     }
 
     /// Lets others write if any of them was woken since the write lock was passed on so often: they get the lock only
@@ -222,8 +281,17 @@ impl Db {
         Ok(pages)
     }
 
+    /// Returns the newest commit whose readers see dead pages so near to the end of the file that it could be shorter
+    /// by a part worth while.
+    fn reader_at_end(&self) -> Result<Option<CommitId>> {
+        let mut pages = self.lock_write(self.wait_limit())?;
+        know_all_space(&mut pages)?;
+        let end = pages.file_pages();
+        Ok(pages.reader_behind(PageNo::new(end - end / WORTH)))
+    }
+
     /// Makes dead pages free that wait for syncs, if there are any.
-    fn make_dead_pages_free(&self) -> Result<()> {
+    fn free_waiting_pages(&self) -> Result<()> {
         let pages = self.lock_write(self.wait_limit())?;
         if pages.has_waiting_pages() {
             drop(pages);

@@ -16,12 +16,12 @@
 //! | `page_sink`   | how trees take pages from a writer, write and release them                       |
 //! | `saved`       | what a writer must know to undo what it does                                     |
 //! | `savepoints`  | undoing what a writer has taken and released since                               |
-//! | `limit`       | taking pages only before a certain page, so that the end of the file comes free  |
+//! | `frontier`    | taking pages only before a certain page, so that the end of the file comes free  |
 //! | `chunks`      | a sorted list whose copies share what they have in common                        |
 //! | `recorded`    | which commits named snapshots hold, as a writer knows it                         |
 //! | `room`        | room for the file to grow, and a disk that is full                               |
 //! | `shrink`      | how the file becomes shorter                                                     |
-//! | `frontier`    | where the file could end if pages were moved                                     |
+//! | `possible_end` | where the file could end if pages were moved                                     |
 //! | `punch`       | giving the room of free runs inside the file back                                |
 //! | `folding`     | how dead space gets into the space tree, and what snapshots see is parked there    |
 //! | `written`     | the pages that a transaction wrote, for the record of its commit                 |
@@ -55,11 +55,11 @@ mod descriptor;
 mod folding;
 mod frontier;
 mod identity;
-mod limit;
 mod open;
 mod options;
 mod page_sink;
 mod page_writer;
+mod possible_end;
 mod punch;
 mod recorded;
 mod room;
@@ -89,6 +89,6 @@ pub use page_writer::PageWriter;
 pub use recorded::{RecordedCommit, RecordedCommits, Schedule, YieldLimits};
 pub use shrink::Cut;
 pub use snapshot::{ReaderInfo, Snapshot};
-pub use space::{Dead, Parked, SpaceEdit, ZoneNo};
+pub use space::{Dead, Fold, Parked, SpaceEdit, ZoneNo};
 pub use view::View;
 pub use write_state::Accounting;

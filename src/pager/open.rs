@@ -432,6 +432,7 @@ impl Pager {
             max_id: found.max_id,
             erase: found.erase,
             constants,
+            closed: found.closed,
         });
         Ok(Recovery {
             id: meta.id,

@@ -64,7 +64,7 @@ impl PageWriter {
 
     /// Takes a run for up to `want` tree pages; `None`: the hole that was chosen has no room on the disk.
     fn take_if_room(&mut self, want: u64, lifetime: Lifetime) -> Result<Option<Run>> {
-        if let Some(hole) = self.hole_before_limit(want) {
+        if let Some(hole) = self.hole_before_frontier(want) {
             return self.claim_hole(hole);
         }
         let pool = &self.state.space.pool;
@@ -118,7 +118,7 @@ impl PageSink for PageWriter {
             return Err(Error::Invalid("no pages were asked for"));
         }
         let best = |writer: &PageWriter| writer.state.space.pool.best_fit(pages);
-        while let Some(hole) = self.exact_hole_before_limit(pages).or_else(|| best(self)) {
+        while let Some(hole) = self.exact_hole_before_frontier(pages).or_else(|| best(self)) {
             if let Some(run) = self.claim_hole(Run::new(hole.first, pages))? {
                 return Ok(run);
             }
@@ -127,8 +127,8 @@ impl PageSink for PageWriter {
     }
 
     fn take_hole(&mut self, pages: u64) -> Result<Option<Run>> {
-        let best = |writer: &PageWriter| match writer.limit {
-            Some(_) => writer.exact_hole_before_limit(pages),
+        let best = |writer: &PageWriter| match writer.frontier {
+            Some(_) => writer.exact_hole_before_frontier(pages),
             None => writer.state.space.pool.best_fit(pages),
         };
         while let Some(hole) = best(self) {

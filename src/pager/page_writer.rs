@@ -79,7 +79,7 @@ pub struct PageWriter {
     /// Whether the storage goes by the limits that it found last.
     limits_known: bool,
     /// The page before which pages are taken, if they are not to be taken anywhere.
-    pub(super) limit: Option<PageNo>,
+    pub(super) frontier: Option<PageNo>,
 }
 
 /// Damage of trees that shows in the pages that a transaction takes and releases.
@@ -162,7 +162,7 @@ impl PageWriter {
             progress: Progress::Building,
             damage: None,
             limits_known: false,
-            limit: None,
+            frontier: None,
         }
     }
 

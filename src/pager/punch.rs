@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::ids::{PageNo, Run};
 
 /// So many bytes are punched at once, so that nobody waits long for the write lock.
-const PIECE: u64 = 1 << 20;
+const PUNCHED_AT_ONCE: u64 = 1 << 20;
 
 impl PageWriter {
     /// Gives the room of free runs of at least `least` pages back to the file system, from the page `from` on. Returns
@@ -15,7 +15,7 @@ impl PageWriter {
     /// `Io`.
     pub fn punch(&self, least: u64, from: PageNo) -> Result<(u64, Option<PageNo>)> {
         let (pager, mut bytes) = (&*self.pager, 0);
-        let piece = (PIECE / pager.page_size as u64).max(1);
+        let piece = (PUNCHED_AT_ONCE / pager.page_size as u64).max(1);
         let runs = self.state.space.pool.iter().filter(|run| run.pages >= least);
         for run in runs.filter(|run| run.end() > from) {
             let mut first = run.first.max(from);

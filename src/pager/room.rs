@@ -90,7 +90,9 @@ impl PageWriter {
         let (pager, end) = (&*self.pager, self.file_end());
         let known = pager.file_pages.load(SeqCst);
         let room = self.kept_room(roots);
-        if known >= end.get() + room || end == pager.first_page() {
+        // What a commit leaves out may have had its room given back.
+        let shrinks = self.shrunk_end.is_some() && room > 0;
+        if known >= end.get() + room && !shrinks || end == pager.first_page() {
             return Ok(());
         }
         let (size, most) = (pager.page_size, pager.memory.reserved());
@@ -100,6 +102,11 @@ impl PageWriter {
         if there < need {
             pager.storage.set_len(need).map_err(|error| self.note_room(error))?;
             there = need;
+        }
+        if shrinks && there > need {
+            let behind = there.min(wanted);
+            let filled = pager.storage.fill(need, behind)?;
+            there = if filled < behind { filled } else { there };
         }
         if there < wanted {
             // Nobody needs what is there: it is behind the end. The next small commits find room as well.
@@ -237,16 +244,18 @@ impl PageWriter {
 
 #[cfg(test)]
 mod tests {
-    use crate::error::Result;
+    use super::*;
     use crate::file::memory::Memory;
     use crate::file::{Identity, Mapped, Storage};
-    use crate::page::{Lifetime, PageSink};
-    use crate::pager::{Pager, PagerOptions, Wait};
-    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use crate::page::{Lifetime, PageSink, Root};
+    use crate::pager::shrink::testing::{writer, END};
+    use crate::pager::{Pager, PagerOptions, Shrink, Wait};
+    use crate::util::lock::Mutex;
+    use std::sync::atomic::AtomicBool;
     use std::sync::Arc;
 
-    /// Memory that has no room for zeros ahead of what is written.
-    struct Full(Memory);
+    /// Memory that has no room for zeros ahead of what is written, and where those should have been.
+    struct Full(Memory, Mutex<Vec<(u64, u64)>>);
 
     impl Storage for Full {
         fn len(&self) -> Result<u64> {
@@ -264,7 +273,8 @@ mod tests {
         fn set_len(&self, len: u64) -> Result<()> {
             self.0.set_len(len)
         }
-        fn fill(&self, from: u64, _to: u64) -> Result<u64> {
+        fn fill(&self, from: u64, to: u64) -> Result<u64> {
+            self.1.lock().push((from, to));
             Ok(from)
         }
         fn memory(&self) -> Mapped {
@@ -278,14 +288,44 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_file_is_not_taken_for_longer_than_it_is_where_nothing_can_be_filled() {
-        let storage = Arc::new(Full(Memory::new().expect("memory")));
+    /// Returns a new database on a disk that is full.
+    fn full() -> (Arc<Full>, Arc<Pager>) {
+        let storage = Arc::new(Full(Memory::new().expect("memory"), Mutex::new(Vec::new())));
         let options = PagerOptions {
             page_size: 4096,
             ..PagerOptions::default()
         };
         let (pager, _) = Pager::open(storage.clone(), &options).expect("open");
+        (storage, pager)
+    }
+
+    #[test]
+    fn what_a_commit_leaves_out_of_the_file_gets_room_for_the_next_ones() {
+        let (storage, pager) = full();
+        let mut writer = writer(&pager, &[(900, 100)]);
+        // The file is longer than is needed, but the free run at its end may be a hole.
+        let pages = END + KEPT_ROOM;
+        storage.set_len(pages * 4096).expect("a long file");
+        pager.learn_pages(pages).expect("its pages");
+        let roots = Roots {
+            snapshots: Root {
+                height: 1,
+                ..Root::default()
+            },
+            ..Roots::default()
+        };
+        writer.set_shrink(Shrink::Always);
+        writer.shrink();
+        writer.extend_file(&roots).expect("a commit that adds nothing");
+        assert!(storage.1.lock().contains(&(900 * 4096, (900 + KEPT_ROOM) * 4096)));
+        writer.note_addition();
+        let refused = writer.extend_file(&roots);
+        assert!(matches!(refused, Err(Error::NoSpace(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn a_file_is_not_taken_for_longer_than_it_is_where_nothing_can_be_filled() {
+        let (storage, pager) = full();
         let mut pages = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("the lock");
         // These are too many to be filled, and nothing is written into them yet.
         pages.take_exact(100).expect("pages behind the end");

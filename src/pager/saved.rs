@@ -19,5 +19,5 @@ pub(super) struct Undo {
     /// Whether the transaction added something to the database.
     pub adds: bool,
     /// The page before which pages were taken, if they were not taken anywhere.
-    pub limit: Option<PageNo>,
+    pub frontier: Option<PageNo>,
 }

@@ -29,7 +29,7 @@ impl PageWriter {
             freed_incomplete: self.freed_incomplete,
             taken_incomplete: self.taken.is_incomplete(),
             adds: self.adds,
-            limit: self.limit,
+            frontier: self.frontier,
             ..Undo::default()
         });
     }
@@ -48,7 +48,7 @@ impl PageWriter {
             self.freed_incomplete = last.freed_incomplete;
             // What was taken when memory was short is in the list all the same.
             self.taken.set_incomplete(last.taken_incomplete);
-            (self.adds, self.limit) = (last.adds, last.limit);
+            (self.adds, self.frontier) = (last.adds, last.frontier);
         }
     }
 

@@ -19,15 +19,15 @@ use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 
 /// A file that has no more than this behind its end is not cut without being asked, because it grows ahead as far.
-const SPARE: u64 = 2 << 20;
+const BEHIND_END_MAX: u64 = 2 << 20;
 /// A free run at the end is left out without being asked if it is this part of the file, as its inverse, and has so
 /// many bytes.
 const SHRINK_PART: u64 = 8;
 const SHRINK_MIN: u64 = 1 << 20;
 /// So many bytes of the file, or this part of what is to go, as its inverse, are cut off at once, so that nobody waits
 /// long for the write lock: a megabyte that is in memory takes some 50 us.
-const PIECE: u64 = 1 << 20;
-const PIECE_PART: u64 = 256;
+const CUT_MIN: u64 = 1 << 20;
+const CUT_PART: u64 = 256;
 
 /// What became of a cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl PageWriter {
         let pager = &*self.pager;
         let end = (self.tip_end() + self.kept_room(&self.state.tip.roots)).offset(pager.page_size);
         let there = PageNo::new(pager.file_pages.load(SeqCst)).offset(pager.page_size);
-        if there > end + end / SHRINK_PART + SPARE {
+        if there > end + end / SHRINK_PART + BEHIND_END_MAX {
             // The next writers go on.
             let _ = self.cut_pieces(1);
         }
@@ -149,43 +149,53 @@ impl PageWriter {
         self.cut_pieces(usize::MAX)
     }
 
-    /// Cuts off at most so many pieces.
-    fn cut_pieces(&self, most: usize) -> Result<Cut> {
-        let pager = &*self.pager;
-        let (tip, shared) = (self.state.tip, &pager.shared);
+    /// Returns why the file must not be cut now, if it must not (I-30).
+    fn why_not_cut(&self) -> Option<Cut> {
+        let (pager, shared) = (&*self.pager, &self.pager.shared);
         let shrunk = shared.shrunk().get();
         // Since the commit that shrank, each one reaches as far as the one before it or further, so all fit that a
         // crash could go back to: the durable one and later ones, or its base if its slot is damaged.
         let durable = shared.durable().get().id >= shrunk && shared.dur_base().get() >= shrunk;
         if !durable && !seeded::on(Bug::CutUndurable) {
-            return Ok(Cut::NotDurable);
+            return Some(Cut::NotDurable);
         }
         let first_held = || shared.held().first().copied().filter(|held| *held < shrunk);
         if first_held().is_some() {
             pager.reap(Some(shrunk));
         }
-        if let Some(held) = first_held().filter(|_| !seeded::on(Bug::CutUnderReaders)) {
-            return Ok(Cut::Blocked(held));
+        let held = first_held().filter(|_| !seeded::on(Bug::CutUnderReaders));
+        held.map(Cut::Blocked)
+    }
+
+    /// Cuts off at most so many pieces.
+    fn cut_pieces(&self, most: usize) -> Result<Cut> {
+        if let Some(reason) = self.why_not_cut() {
+            return Ok(reason);
         }
+        let (pager, tip) = (&*self.pager, self.state.tip);
         let room = self.kept_room(&tip.roots);
         let (need, end) = match self.tip_end() {
             end if end > pager.first_page() => (end.offset(pager.page_size), end),
             _ => (META_BYTES, pager.first_page()),
         };
-        let (there, with_room) = (pager.storage.len()?, (end + room).offset(pager.page_size));
-        if there <= need.max(if room > 0 { with_room } else { 0 }) {
+        let with_room = match room {
+            0 => need,
+            _ => (end + room).offset(pager.page_size),
+        };
+        let there = pager.storage.len()?;
+        if there <= with_room {
             return Ok(Cut::Done);
         }
         let mut learned = pager.cuts.lock();
-        *learned = shared.cuts().fetch_add(1, SeqCst) + 1;
+        *learned = pager.shared.cuts().fetch_add(1, SeqCst) + 1;
         // This comes first, because a view must not reach what is gone.
         pager.file_pages.store(tip.pages, SeqCst);
-        let piece = PIECE.max(there.saturating_sub(need) / PIECE_PART);
+        let piece = CUT_MIN.max(there.saturating_sub(need) / CUT_PART);
         let mut now = there;
         for pieces in 1.. {
-            now = need.max(now.saturating_sub(piece));
+            now = with_room.max(now.saturating_sub(piece));
             pager.storage.set_len(now)?;
-            if now == need {
+            if now == with_room {
                 break;
             }
             if pieces == most || pager.may_be_wanted() {
@@ -196,12 +206,22 @@ impl PageWriter {
             }
         }
         if room > 0 {
-            // What lay there may have had no room on the disk. Without it, the next commit that adds something says so.
-            now = pager.storage.fill(need, with_room).unwrap_or(need);
-            let _ = pager.learn_pages(now / pager.page_size as u64);
+            now = self.fill_kept_room(need, with_room)?;
         }
         pager.cut_bytes.fetch_add(there.saturating_sub(now), SeqCst);
         Ok(Cut::Done)
+    }
+
+    /// Gives what is left behind the end room on the disk, of which a part may have none. What gets none is cut off, so
+    /// that the next commit that adds something says so. Returns where the file ends.
+    fn fill_kept_room(&self, need: u64, with_room: u64) -> Result<u64> {
+        let pager = &*self.pager;
+        let filled = pager.storage.fill(need, with_room).unwrap_or(need);
+        if filled < with_room {
+            pager.storage.set_len(filled)?;
+        }
+        let _ = pager.learn_pages(filled / pager.page_size as u64);
+        Ok(filled)
     }
 }
 
@@ -319,7 +339,7 @@ mod tests {
             // It does so when it begins.
             drop(writer(&pager, &[]));
             let now = pager.storage.len().expect("the length");
-            assert_eq!(before - now, PIECE, "{round}");
+            assert_eq!(before - now, CUT_MIN, "{round}");
             before = now;
         }
     }

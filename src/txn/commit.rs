@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
 use crate::page::{Root, Roots};
-use crate::pager::{Durability, PageWriter, RecordedCommits, SpaceEdit};
+use crate::pager::{Durability, Fold, PageWriter, Parked, RecordedCommits, SpaceEdit};
 use crate::tree::write::edits::Op;
 use crate::util::seeded::{self, Bug};
 
@@ -57,6 +57,35 @@ fn named(error: Error, table: &DraftTable) -> Error {
         true => error.in_table_called(&table.name),
         false => error,
     }
+}
+
+/// Adds the edits of the space tree by which a fold changes it.
+fn write_fold(fold: &Fold, edits: &mut WriteSet) -> Result<()> {
+    for SpaceEdit { first, dead } in &fold.edits {
+        let key = encode_key(*first);
+        match dead {
+            Some(d) => edits.push(&key, Op::Put(Stored::Inline(&encode_dead(d)))),
+            None => edits.push(&key, Op::Delete),
+        }?;
+    }
+    for parked in &fold.parked {
+        let value = encode_parked(parked);
+        edits.push(&encode_parked_key(parked), Op::Put(Stored::Inline(&value)))?;
+    }
+    Ok(())
+}
+
+/// Adds the edits of the space tree by which parked extents are dead ones again.
+fn write_reaped(extents: &[Parked], edits: &mut WriteSet) -> Result<()> {
+    for parked in extents {
+        edits.push(&encode_parked_key(parked), Op::Delete)?;
+        if !seeded::on(Bug::ForgetReaped) {
+            let key = encode_key(parked.extent.run.first);
+            let dead = encode_dead(&parked.dead());
+            edits.push(&key, Op::Put(Stored::Inline(&dead)))?;
+        }
+    }
+    Ok(())
 }
 
 impl Draft {
@@ -196,32 +225,11 @@ impl Draft {
             Some(recorded) => recorded.try_clone()?,
             None => RecordedCommits::default(),
         };
-        let fold = pages.fold(&recorded)?;
-        for SpaceEdit { first, dead } in &fold.edits {
-            let key = encode_key(*first);
-            match dead {
-                Some(d) => space.edits.push(&key, Op::Put(Stored::Inline(&encode_dead(d)))),
-                None => space.edits.push(&key, Op::Delete),
-            }?;
-        }
-        for parked in &fold.parked {
-            let value = encode_parked(parked);
-            space
-                .edits
-                .push(&encode_parked_key(parked), Op::Put(Stored::Inline(&value)))?;
-        }
+        write_fold(pages.fold(&recorded)?, &mut space.edits)?;
         // What dropped snapshots have left is looked for as it was before this commit.
         let reaped = reap(&pages.view(), &before, &recorded, REAPED_MAX);
-        let reaped = reaped.map_err(|e| e.in_table(TableId::SPACE))?;
-        for parked in &reaped.extents {
-            space.edits.push(&encode_parked_key(parked), Op::Delete)?;
-            if !seeded::on(Bug::ForgetReaped) {
-                let key = encode_key(parked.extent.run.first);
-                let dead = encode_dead(&parked.dead());
-                space.edits.push(&key, Op::Put(Stored::Inline(&dead)))?;
-            }
-        }
-        let Reaped { extents, done } = reaped;
+        let Reaped { extents, done } = reaped.map_err(|e| e.in_table(TableId::SPACE))?;
+        write_reaped(&extents, &mut space.edits)?;
         pages.reap(extents).map_err(|e| e.in_table(TableId::SPACE))?;
         let durable = |commit: &CommitId| {
             recorded

@@ -42,7 +42,9 @@ impl Draft {
         if policy.is_none() && !self.exists(at, POLICY)? {
             return Ok(());
         }
-        pages.note_addition();
+        if policy.is_some() {
+            pages.note_addition();
+        }
         let value = policy.map(policy::encode);
         let op = match &value {
             Some(value) => Op::Put(Stored::Inline(value)),

@@ -15,9 +15,10 @@ use std::path::PathBuf;
 /// Makes the file smaller while others read and write.
 ///
 /// What lives at the end of the file moves to free pages before it, and the file is cut behind that. What readers and
-/// snapshots see stays where it is, and the figures tell how much that is. The file is not cut while somebody reads who
-/// began before the pages moved; the command says so, and does the rest when it is run again. Where pages must move,
-/// about 0.7 MB are written for each MB that is given back. For a small copy in another file, see kv backup --compact.
+/// snapshots see stays where it is, and the figures tell how much that is. The file is not cut while somebody reads a
+/// commit from before the pages moved, as who began before or reads an older snapshot; the command says so, and does
+/// the rest when it is run again. What is written is what lives at the end, and a little more. For a small copy in
+/// another file, see kv backup --compact.
 #[derive(Debug, Args)]
 pub struct Compact {
     /// The database.

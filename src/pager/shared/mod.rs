@@ -83,8 +83,10 @@ mod tests {
             max_id: id(7),
             erase: vec![1, 3],
             constants,
+            closed: false,
         });
         assert_eq!((shared.tip().get(), shared.next_id().get()), (tip, id(8)));
+        assert_eq!(shared.shrunk().get(), id(5), "I-30: its base may be of a longer file");
         assert_eq!((shared.constants(), shared.erase().load(SeqCst)), (constants, 0b1010));
         let (slot, seen) = shared.register().expect("register");
         assert_eq!((seen, shared.base_of(id(5))), (desc(5), id(4)));

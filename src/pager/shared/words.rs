@@ -123,6 +123,8 @@ pub(in crate::pager) struct Opening {
     pub erase: Vec<usize>,
     /// What never changes.
     pub constants: Constants,
+    /// Whether the database was closed properly with this commit.
+    pub closed: bool,
 }
 
 /// A commit that a sync will make durable.
@@ -196,6 +198,10 @@ impl Shared {
         self.put_descriptor(&opening.desc, origin);
         self.tip().set(tip);
         self.durable().set(tip);
+        if !opening.closed {
+            // Which commit made the file shorter is not known. If it was this one, its base is of a longer file (I-30).
+            self.shrunk().set(tip.id);
+        }
         let erase = opening.erase.iter().fold(0, |bits, slot| bits | 1 << slot);
         self.erase().store(erase, SeqCst);
         for (i, word) in opening.constants.to_words().into_iter().enumerate() {
@@ -263,7 +269,8 @@ impl Shared {
     }
 
     /// Returns the word of the newest commit that has fewer pages than the one before it. A writer raises it before it
-    /// writes its slot. If the writer dies then, no commit has this id.
+    /// writes its slot. If the writer dies then, no commit has this id. After a crash, it is the commit that recovery
+    /// found.
     pub fn shrunk(&self) -> CommitWord<'_> {
         CommitWord(self.word(at::SHRUNK))
     }
@@ -273,8 +280,9 @@ impl Shared {
         self.word(at::CUTS)
     }
 
-    /// Returns the word of the page before which writers take pages while somebody moves what lies behind it, or 0. It
-    /// is a wish: nothing depends on it, and it may be left behind by a process that was killed.
+    /// Returns the word of the page before which writers take pages while somebody moves what lies behind it, and of
+    /// the commit that was the newest then, or 0 (`pager/frontier.rs`). It is a wish: nothing depends on it, and it may
+    /// be left behind by a process that was killed.
     pub fn frontier(&self) -> &AtomicU64 {
         self.word(at::FRONTIER)
     }

@@ -571,6 +571,14 @@ impl Space {
         ends.max().unwrap_or_default()
     }
 
+    /// Returns the newest commit whose readers see dead pages behind `from`, as far as is known.
+    pub fn reader_behind(&self, from: PageNo) -> Option<CommitId> {
+        let is_behind = |page: &PageNo| self.mirror.get(*page).is_some_and(|dead| dead.extent.run.end() > from);
+        let mut readers = self.blocked.iter().rev().filter(|(holder, _)| !holder.is_named);
+        let behind = readers.find(|(_, pages)| pages.iter().any(is_behind));
+        behind.map(|(holder, _)| holder.commit)
+    }
+
     /// Forgets what is dead from `first` up to `end`, because the newest commit has left it out of the file. The pool
     /// does not have it any more.
     pub fn leave_out(&mut self, first: PageNo, end: PageNo) {
@@ -578,7 +586,7 @@ impl Space {
             let run = Run::new(first, end - first);
             self.subtract(run);
             self.roomless.remove(run);
-            self.unloaded.retain(|zone| zone.first() < end);
+            self.unloaded.retain(|zone| zone.first() < first);
         }
     }
 

@@ -75,9 +75,13 @@ fn replace_value(page: &mut [u8], i: usize, description: &[u8]) -> bool {
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Moves what a leaf refers to behind the frontier.
+    /// Moves what a leaf refers to behind the frontier, until as much is moved as may be. What is left in the leaf then
+    /// is the next walk's: what was moved does not lie behind the frontier any more.
     pub(super) fn relocate_long(&mut self, node: &mut Node<'a>, work: &mut Relocation) -> Result<()> {
         for (i, outside) in found_behind(&node.leaf()?, node.size(), work)? {
+            if !work.may_look() {
+                break;
+            }
             let replaced = match outside {
                 Outside::Key(rest) => match self.relocate_rest(&rest, work)? {
                     Some(rest) => leaf_edit::replace_rest(self.make_private_counted(node, work), i, &rest),

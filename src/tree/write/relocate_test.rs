@@ -231,6 +231,32 @@ fn long_values_without_a_hole_are_left() {
     assert_eq!(behind, 17 * 40, "only the values are left behind");
 }
 
+/// A step that has moved enough ends behind an entry, and the next one goes on in the same leaf.
+#[test]
+fn a_step_ends_between_the_long_values_of_a_leaf() {
+    let mut tree = TestTree::new(4096);
+    for i in 0..20u32 {
+        tree.put_anywhere(&i.to_be_bytes(), &vec![i as u8; 160 * 1024]);
+    }
+    tree.commit();
+    let (mut from, mut steps) = (Vec::new(), 0);
+    loop {
+        let mut work = Relocation {
+            moves: 50,
+            looks: 1 << 20,
+            ..Relocation::new(FRONT.end())
+        };
+        tree.relocate(&mut from, tree.front(), &mut work);
+        assert!(work.moved <= 50 + 40, "{}", work.moved);
+        steps += 1;
+        match work.stop {
+            None => break,
+            Some(stop) => assert_eq!((stop, work.moved > 0), (Stop::Limit, true)),
+        }
+    }
+    assert!(steps >= 10 && tree.used().all(|page| page < FRONT.end()), "{steps}");
+}
+
 /// Values of several MiB are divided among holes that do not take all of them, at whole pieces and as far as their
 /// leaves have room for longer descriptions.
 #[test]

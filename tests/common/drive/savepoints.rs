@@ -20,7 +20,7 @@ pub struct Savepoints {
 
 enum Begun {
     Savepoint(u64, State),
-    Nested(State, Cursors),
+    Nested(State, Box<Cursors>),
 }
 
 impl Savepoints {
@@ -94,7 +94,8 @@ impl Savepoints {
                         Err(status::INVALID),
                     );
                 }
-                self.begun.push(Begun::Nested(state.clone(), std::mem::take(cursors)));
+                self.begun
+                    .push(Begun::Nested(state.clone(), Box::new(std::mem::take(cursors))));
                 "a nested transaction begins"
             }
             7 if own > 0 => self.end_nested(rng.percent(60), txn, (state, cursors)),
@@ -118,7 +119,7 @@ impl Savepoints {
         if !commit {
             *state = before;
         }
-        *cursors = outside;
+        *cursors = *outside;
         cursors.refreshed(txn, state);
         match commit {
             true => "a nested transaction is committed",
