@@ -9,7 +9,7 @@ use crate::border::status::{
 use crate::border::types::{durability, kv_db, kv_slice, kv_txn};
 use crate::handle::about::{about, of_database};
 use crate::handle::children::lock_children;
-use crate::handle::end::{end, Ended};
+use crate::handle::end::{abort, end, Ended};
 use crate::handle::in_use::{DbUse, TxnUse};
 use crate::handle::nested::end_nested;
 use crate::handle::objects::{DbHandle, Object, ReadHandle, WriteHandle, HANDLES};
@@ -378,17 +378,7 @@ unsafe fn commit(
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
     if !txn.is_null() {
-        guard_void(c"kv_txn_abort", about(txn), || match end(Token::of(txn))? {
-            Ended::Write(write, _, closing) => match write.outer() {
-                Some(outer) => end_nested(write, outer, &closing, false),
-                None => {
-                    drop(write);
-                    drop(closing);
-                    Ok(())
-                }
-            },
-            Ended::Read => Ok(()),
-        });
+        guard_void(c"kv_txn_abort", about(txn), || abort(Token::of(txn)));
     }
 }
 

@@ -179,7 +179,11 @@ static void values_in_parts(void)
     OK(kv_delete(txn, KV_MAIN, S("reserved"), 0));
     OK(kv_savepoint_rollback(txn, number));
     CHECK(has(txn, "reserved", "12345678"));
+    /* What was begun and undone keeps nobody from the commit. */
+    OK(kv_writer_open(txn, KV_MAIN, S("long"), 0, 0, &parts));
+    OK(kv_savepoint_rollback(txn, number));
     commit(txn);
+    kv_writer_close(parts);
     sound(db);
     OK(kv_close(db));
 }
@@ -592,6 +596,50 @@ static void ends_race(void)
     OK(kv_close(db));
 }
 
+static kv_txn *innermost;
+static pthread_barrier_t barrier;
+
+static void *commits_the_innermost(void *rounds)
+{
+    int i;
+    for (i = 0; i < *(int *)rounds; i++) {
+        pthread_barrier_wait(&barrier);
+        CHECK(ends_elsewhere(kv_txn_commit(innermost, NULL)));
+        pthread_barrier_wait(&barrier);
+    }
+    return rounds;
+}
+
+/* One thread ends a transaction in the middle, while another ends the one nested in it: the outer one goes on. */
+static void middle_and_innermost_end_at_once(void)
+{
+    kv_db *db = fresh("middle.kv");
+    kv_txn *txn = begin(db, KV_WRITE), *middle;
+    pthread_t thread;
+    int i, rounds = quick() ? 500 : 5000;
+    alarm(200);
+    put(txn, "kept", "value");
+    CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, commits_the_innermost, &rounds) == 0);
+    for (i = 0; i < rounds; i++) {
+        uint64_t n;
+        OK(kv_txn_nest(txn, &middle));
+        OK(kv_txn_nest(middle, &innermost));
+        put(innermost, "undone", "value");
+        pthread_barrier_wait(&barrier);
+        kv_txn_abort(middle);
+        pthread_barrier_wait(&barrier);
+        OK(kv_count(txn, KV_MAIN, NULL, &n));
+        CHECK(n == 1);
+    }
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(pthread_barrier_destroy(&barrier) == 0);
+    alarm(0);
+    OK(kv_txn_commit(txn, NULL));
+    sound(db);
+    OK(kv_close(db));
+}
+
 /* ---- failures ------------------------------------------------------------------------------------------------ */
 
 /* Others do without what a full disk has ended: a nested transaction, or what was written since a savepoint. */
@@ -649,6 +697,7 @@ int main(void)
     writer_open_at_commit();
     threads();
     ends_race();
+    middle_and_innermost_end_at_once();
     full_disk();
     DONE;
 }

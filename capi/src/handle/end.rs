@@ -46,6 +46,21 @@ pub(crate) fn end(token: Token) -> Outcome<Ended> {
     }
 }
 
+/// Ends a transaction and undoes what it wrote. The object of a nested one becomes that of the outer one again.
+pub(crate) fn abort(token: Token) -> Outcome {
+    match end(token)? {
+        Ended::Write(write, _, closing) => match write.outer() {
+            Some(outer) => end_nested(write, outer, &closing, false),
+            None => {
+                drop(write);
+                drop(closing);
+                Ok(())
+            }
+        },
+        Ended::Read => Ok(()),
+    }
+}
+
 /// Takes a write transaction out of use. What is nested in it is undone before.
 fn end_write(token: Token) -> Outcome<Ended> {
     match take(token)? {
@@ -89,6 +104,10 @@ fn end_nesting(token: Token, nested: Token) -> Outcome<Ended> {
                 ended = outer;
             }
             Err(failure) if ended == token => return Err(failure),
+            Err(failure) if is_lost(token, ended) => {
+                drop(HANDLES.close(token, Kinds::of(&[Kind::Write])));
+                return Err(failure);
+            }
             // Another thread is ending that one, and gives its object back.
             Err(_) => {
                 backoff.wait();
@@ -96,6 +115,19 @@ fn end_nesting(token: Token, nested: Token) -> Outcome<Ended> {
             }
         }
     }
+}
+
+/// Returns whether a nested transaction has gone without giving its object back to the one in which it was nested, as
+/// after a panic. Its slot is kept until it has.
+fn is_lost(token: Token, nested: Token) -> bool {
+    if HANDLES.kind_of(nested).is_ok() {
+        return false;
+    }
+    let mut next = Some(token);
+    while let Some(outer) = next.filter(|outer| *outer != nested) {
+        next = nested_in(outer).unwrap_or(None);
+    }
+    next.is_some()
 }
 
 #[cold]
@@ -109,7 +141,7 @@ fn in_use() -> Failure {
 /// Aborts every write transaction of a database that is being closed: a call in flight may wait for one of them.
 pub(crate) fn abort_writers(db: Token) {
     for token in HANDLES.search(Kinds::of(&[Kind::Write]), |slot| slot.parent() == db) {
-        drop(end(token));
+        drop(abort(token));
     }
 }
 
@@ -130,7 +162,7 @@ pub(crate) fn end_transactions(db: Token) {
                     reader.retire(Kind::RetiredRead);
                 }
             } else if HANDLES.is(token, Kind::Write) {
-                drop(end(token));
+                drop(abort(token));
             } else {
                 backoff.wait();
             }
