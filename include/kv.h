@@ -40,8 +40,8 @@
  * durable when it survives a power cut. A reader sees one commit, its snapshot: it is a read transaction, or a buffer
  * of kv_get_buf() that keeps the snapshot of one. A named snapshot is a state that is kept until somebody drops it,
  * whoever reads it (kv_snapshot_create()). A write is a call that may change the database: it puts, deletes, changes
- * tables or snapshots, or writes a part of a long value. A page is the unit of the file, of 4096 bytes if nothing
- * else was chosen.
+ * tables or snapshots, writes a part of a long value, makes, forgets or goes back to a savepoint, or nests a
+ * transaction. A page is the unit of the file, of 4096 bytes if nothing else was chosen.
  *
  * Conventions, valid for every function unless it says otherwise:
  *
