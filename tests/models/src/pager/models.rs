@@ -74,6 +74,7 @@ fn shared() -> (Arc<Shared>, Arc<Shared>) {
         max_id: first,
         erase: Vec::new(),
         constants,
+        closed: true,
     });
     (Arc::new(here), Arc::new(Shared::new(memory, ProcessIndex::new(1))))
 }
