@@ -21,14 +21,15 @@ pub(crate) enum Ended {
 
 /// Takes a transaction out of use, children first. `KV_BUSY` if this thread is inside a callback of a call that uses
 /// it: waiting for that call would be waiting for itself.
+#[inline]
 pub(crate) fn end(token: Token) -> Outcome<Ended> {
     if process::in_use_below(token.bits()) {
         return Err(in_use());
     }
-    if HANDLES.is(token, Kind::Write) {
-        return end_write(token);
-    }
-    let mut closing = HANDLES.close(token, Kinds::of(&[Kind::Read, Kind::RetiredRead]))?;
+    let mut closing = match HANDLES.close(token, Kinds::of(&[Kind::Read, Kind::RetiredRead])) {
+        Err(_) if HANDLES.is(token, Kind::Write) => return end_write(token),
+        answer => answer?,
+    };
     close_children(closing.slot);
     match closing.object() {
         Object::Read(read) => {
@@ -47,6 +48,7 @@ pub(crate) fn end(token: Token) -> Outcome<Ended> {
 }
 
 /// Ends a transaction and undoes what it wrote. The object of a nested one becomes that of the outer one again.
+#[inline]
 pub(crate) fn abort(token: Token) -> Outcome {
     match end(token)? {
         Ended::Write(write, _, closing) => match write.outer() {
@@ -62,6 +64,7 @@ pub(crate) fn abort(token: Token) -> Outcome {
 }
 
 /// Takes a write transaction out of use. What is nested in it is undone before.
+#[inline(never)]
 fn end_write(token: Token) -> Outcome<Ended> {
     match take(token)? {
         Taken::Write(write) => close_write(token, write, 0),
