@@ -42,9 +42,9 @@ impl WriteTxn {
     /// any number of savepoints. They are gone when the transaction is committed.
     ///
     /// A savepoint applies the edits that were collected, as counting does, and its cost grows with the number of
-    /// tables that the transaction has used. If many pages were changed before it, it writes them to the file.
-    /// What is changed after a savepoint takes a copy of the pages concerned, once for each savepoint. Pages that a
-    /// savepoint needs stay in memory.
+    /// tables that the transaction has used. If many pages were changed before it, it writes them to the file. What is
+    /// changed after a savepoint takes a copy of the pages concerned, once for each savepoint. Pages that a savepoint
+    /// needs stay in memory.
     ///
     /// # Errors
     /// `Invalid`: a value is being written in parts ([`WriteTxn::writer`]); those of [`WriteTxn::put`].
@@ -194,7 +194,7 @@ impl NestedTxn<'_> {
     /// Ends the nested transaction, and undoes what it wrote, as dropping it does.
     ///
     /// # Errors
-    /// Those of [`WriteTxn::savepoint_rollback`]: the outer transaction has failed.
+    /// `TxnFailed`: the transaction was poisoned; `Forked`: it is that of the parent process.
     pub fn abort(mut self) -> Result<()> {
         self.end(false)
     }
